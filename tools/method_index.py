@@ -111,6 +111,7 @@ def summary(thing: Any) -> str:
 
 
 def link(text: str, page: str, anchor: str) -> str:
+    """Return a link to an anchor of a page, with its text as code."""
     return f"[`{text}`]({page}.md#{anchor})"
 
 

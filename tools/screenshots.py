@@ -145,6 +145,7 @@ class Chromium:
 
 
 def main() -> None:
+    """Take the pictures."""
     with LocalSekha() as sekha, tempfile.TemporaryDirectory() as profile:
         with SekhaClient(**sekha.options) as client:
             memory = client.in_folder("/users", USER)

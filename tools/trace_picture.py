@@ -74,6 +74,7 @@ def wait_for_phoenix(process: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> None:
+    """Draw the picture."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {
             **os.environ,

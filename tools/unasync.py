@@ -1,12 +1,12 @@
-"""Generate the blocking client and its tests from the async ones.
+"""Generate the sync client and its tests from the async ones.
 
     python tools/unasync.py           write twins that differ, remove generated files that lost their source
     python tools/unasync.py --check   write nothing; exit 1 and report one problem a line
 
 Every `.py` file of a source tree has a twin of the same name in its twin tree (`TREES`). The source is cut into
 tokens: `async` and `await` are dropped, and names lose their mark (`AsyncStream` becomes `Stream`, `async_sleep`
-becomes `sleep`) unless `EXCEPTIONS` has another name; in code, strings and comments. The rest is kept byte by byte. The
-output is the same on every Python from 3.9 on.
+becomes `sleep`) unless `EXCEPTIONS` has another name; in code, strings and comments. Blocks of code in docstrings lose
+the title `python -m asyncio`. The rest is kept byte by byte. The output is the same on every Python from 3.9 on.
 
 What is in doubt is an error, never a guess: a word of async that is left, a new name that nothing defines, a name of
 another package that is not listed, two names that become one, an exception that nothing uses, a file that does not
@@ -85,6 +85,9 @@ WORD_IN_TEXT = re.compile(
 )
 WHITE_SPACE = re.compile(r"(?:\s|\\\n)*")
 
+# A block of code for the asyncio REPL; in the twin it is for any.
+REPL_TITLE = re.compile(r'(?<=```python) title="python -m asyncio"')
+
 
 # --- One text -----------------------------------------------------------------------------------------------
 
@@ -124,7 +127,7 @@ def render(text: str, exceptions: Renames = EXCEPTIONS) -> Rendered:
         elif kind == "GAP" and after_keyword:
             new = WHITE_SPACE.sub("", old, count=1)
         elif kind in ("STRING", "COMMENT"):
-            new = WORD_IN_TEXT.sub(replace, old)
+            new = WORD_IN_TEXT.sub(replace, REPL_TITLE.sub("", old))
         after_keyword = kind == "NAME" and not new
         # Line ends get lost only behind a keyword, the first ones of a gap.
         row += old.count("\n")
@@ -418,7 +421,8 @@ def _twin_problem(root: Path, twin: Twin, expected: bytes) -> Optional[str]:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
-    parser = argparse.ArgumentParser(description="Generate the blocking client and its tests from the async ones.")
+    """Write the twin trees, or check them; return the exit code."""
+    parser = argparse.ArgumentParser(description="Generate the sync client and its tests from the async ones.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything is wrong")
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[1], help="the checkout to work on")
     options = parser.parse_args(argv)

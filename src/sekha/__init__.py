@@ -1,7 +1,7 @@
 """The Python client for Sekha, a self-hosted memory for AI applications.
 
-`SekhaClient` blocks, `AsyncSekhaClient` is awaited on asyncio or trio; both have the same ``controller``, ``bridge``
-and ``mcp``, and the same workflows.
+`SekhaClient` is synchronous, `AsyncSekhaClient` asynchronous (asyncio or trio). Both have the same ``controller``,
+``bridge`` and ``mcp`` clients and the same workflows.
 """
 
 from importlib import import_module
@@ -101,9 +101,9 @@ _LATE = {
     "create_async_sekha_client": "sekha._async.client",
     "create_sekha_client": "sekha._sync.client",
 }
-"""What is loaded when it is first asked for, since most programs use one flavour; and where it is."""
+"""Names that are imported on first use, since most programs use one client type, each with its module."""
 
-if not TYPE_CHECKING:  # they know all names, and tell which ones do not exist
+if not TYPE_CHECKING:  # type checkers see the imports above, and report names that do not exist
 
     def __getattr__(name: str) -> object:
         if name in ("type_guards", "types"):

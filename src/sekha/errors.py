@@ -1,4 +1,4 @@
-"""Every error of the library.
+"""All errors and warnings of the library.
 
 SekhaError
 ├── SekhaConfigError          a setting is missing, invalid, or conflicts with another
@@ -55,34 +55,37 @@ def __dir__() -> list[str]:
 
 
 BODY_LIMIT = 10_000
-"""Characters of an answer that an error keeps."""
+"""Characters of a response body that an error keeps."""
 
 ELLIPSIS = "\u2026"
-"""Stands where the text of a server was truncated."""
+"""Marks where text from a server was truncated."""
 
 
 class SekhaError(Exception):
-    """Base class of everything that the library raises.
+    """Base class of all errors that the library raises.
 
     Attributes:
-        message: What went wrong, in the server's own words where it said any.
+        message: What went wrong; the server's own message if it sent one.
         method: HTTP method of the call, if there was one.
         path: Path template of the endpoint, such as ``/api/v1/conversations/{id}``.
-        attempts: Attempts that were made.
-        elapsed: Seconds from the start of the call.
-        sent: False if nothing was sent.
-        may_have_been_applied: True if a write was sent and its outcome is unknown: look before you repeat it.
-        conversation: What ``store_and_query`` had stored before its search failed, or ``replace_conversation`` before
-            the old conversation could be deleted or archived.
-        text: What had arrived of a model's answer when it failed; empty otherwise.
-        report: What ``import_conversations`` or ``sync_notes`` had done before it failed, as they would have returned
-            it; None for other calls, and where they had not begun.
+        attempts: Number of attempts made.
+        elapsed: Seconds since the start of the call.
+        sent: Whether the request was sent.
+        may_have_been_applied: True if a write was sent and its outcome is unknown. Check whether it took effect before
+            you retry it.
+        conversation: The conversation that was stored before the error: by ``store_and_query`` if its search failed, or
+            by ``replace_conversation`` if the old conversation could not be deleted or archived.
+        text: The part of a model's answer that had arrived before the error; empty otherwise.
+        report: The report of ``import_conversations`` or ``sync_notes`` up to the error; None for other calls, and if
+            nothing had started.
 
     Example:
         ```python
         from sekha import SekhaError
 
-        error = SekhaError("no such memory", method="GET", path="/health", attempts=1, elapsed=0.25)
+        error = SekhaError(
+            "no such memory", method="GET", path="/health", attempts=1, elapsed=0.25
+        )
         print(error)  # no such memory (GET /health, 1 attempt in 0.25 s)
         ```
     """
@@ -91,9 +94,9 @@ class SekhaError(Exception):
     text: str = ""
     if TYPE_CHECKING:
         report: Union[ImportReport, SyncReport, None]
-    else:  # the type is not loaded with the errors; and only where there is one, it is part of a pickle
+    else:  # the type is not imported with the errors; only a report that exists is part of a pickle
         report = None
-    _retryable: bool = True  # False where a retry cannot help, whatever the status says
+    _retryable: bool = True  # False if a retry cannot help, whatever the status
 
     def __init__(
         self,
@@ -118,12 +121,12 @@ class SekhaError(Exception):
         self.conversation: Conversation | None = None
 
     def _arguments(self) -> tuple[object, ...]:
-        """Return what ``args`` holds: of that alone an error is made again that was sent as JSON."""
+        """Return the value of ``args``: errors that are sent between processes as JSON are recreated from it alone."""
         return (self.message,)
 
     def __reduce__(self) -> tuple[Any, ...]:
         cls, args, *state = cast("tuple[Any, ...]", super().__reduce__())
-        return (cls, args[:1] if args == self._arguments() else args, *state)  # version 0.2 takes a message alone
+        return (cls, args[:1] if args == self._arguments() else args, *state)  # version 0.2 accepts only a message
 
     def __setstate__(self, state: Optional[dict[str, Any]]) -> None:
         is_ours = self.args == self._arguments()
@@ -147,24 +150,24 @@ class SekhaError(Exception):
 
 
 class SekhaConfigError(SekhaError):
-    """A setting is missing, cannot be used, or contradicts another; the message says which and how to mend it."""
+    """A setting is missing, invalid, or conflicts with another one; the message names it and the fix."""
 
 
 class SekhaInUseError(SekhaConfigError):
-    """Another import, or sync, uses the journal now; try again when it has ended."""
+    """Another import or sync is using the journal; retry when it has finished."""
 
 
 class SekhaClosedError(SekhaError):
-    """The client was closed before or during this call; or the stream belongs to the process that this is a fork of."""
+    """The client was closed before or during this call, or the stream belongs to the parent of this forked process."""
 
 
 class SekhaDecodeError(SekhaError):
-    """A 2xx answer that does not have the promised shape.
+    """A 2xx response does not have the documented shape.
 
     Attributes:
-        status_code: The status on the wire.
-        body: The beginning of the answer.
-        is_too_long: Whether the answer is longer than ``max_response_bytes``.
+        status_code: HTTP status of the response.
+        body: The start of the response body.
+        is_too_long: Whether the response is longer than ``max_response_bytes``.
     """
 
     sent = True
@@ -182,7 +185,7 @@ class SekhaDecodeError(SekhaError):
         super().__init__(message, **details)
         self.status_code = status_code
         self.body = body
-        if is_too_long:  # else its pickle stays as it was
+        if is_too_long:  # otherwise its pickle stays as in earlier versions
             self.is_too_long = True
         self.args: tuple[Any, ...] = self._arguments()
 
@@ -195,7 +198,7 @@ class SekhaDecodeError(SekhaError):
 
 
 class _ResponseHeaders(Mapping[str, str]):
-    """Headers that can be read, by names in any case.
+    """Read-only headers; names are case-insensitive.
 
     Args:
         values: Values by name, in lower case.
@@ -218,14 +221,14 @@ class _ResponseHeaders(Mapping[str, str]):
 
 
 class SekhaAPIError(SekhaError):
-    """A server refused the call (4xx) or failed (5xx).
+    """A server rejected the request (4xx) or failed (5xx).
 
     Attributes:
-        status_code: The status on the wire; 400 for what was refused before sending. An error that you make yourself,
-            without a status, has that of its class, or None if its class stands for several.
-        code: The server's own error code, if it gave one.
-        body: The beginning of the answer, as text.
-        retry_after: Seconds the server asks to wait, if it said so.
+        status_code: HTTP status of the response; 400 for an argument that was rejected before sending. An error that
+            you create without a status gets the status of its class, or None if its class has several.
+        code: The server's own error code, if any.
+        body: The start of the response body, as text.
+        retry_after: Seconds to wait before a retry, if the server sent ``Retry-After``.
 
     Example:
         ```python
@@ -234,13 +237,15 @@ class SekhaAPIError(SekhaError):
         try:
             client.controller.get_conversation("3f0c1a52-8d1e-4c55-9d0a-2f6f0b1c7e11")
         except SekhaAPIError as error:
-            print(error.status_code, error.headers["Content-Type"], error.request_id)  # 404 application/json None
+            print(
+                error.status_code, error.headers["Content-Type"], error.request_id
+            )  # 404 application/json None
         ```
     """
 
     sent = True
     _headers: dict[str, str] = {}  # noqa: RUF012 - never changed; older pickles have none
-    _only_status: Any = None  # where a class stands for one alone; no error of a server is without a status
+    _only_status: Any = None  # for classes with exactly one status; an error from a server always has a status
 
     def __init__(
         self,
@@ -261,15 +266,15 @@ class SekhaAPIError(SekhaError):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers of the response, by names in any case; none if the call was refused before it was sent.
+        """The response headers, with case-insensitive names; empty if nothing was sent.
 
-        ``Set-Cookie`` and those that may hold keys are left out.
+        ``Set-Cookie`` and headers that may contain keys are omitted.
         """
         return _ResponseHeaders(self._headers)
 
     @property
     def request_id(self) -> Optional[str]:
-        """What the server, or a proxy before it, calls this request: ``X-Request-Id``, else ``Request-Id``."""
+        """The request ID from the server or a proxy: the header ``X-Request-Id``, else ``Request-Id``."""
         return self._headers.get("x-request-id") or self._headers.get("request-id") or None
 
     def _arguments(self) -> tuple[object, ...]:
@@ -284,10 +289,10 @@ class SekhaAPIError(SekhaError):
 
 
 class SekhaValidationError(SekhaAPIError, ValueError):
-    """The input is not acceptable: 400, 413, 415 or 422, or refused before anything was sent.
+    """The input is invalid: the server responded 400, 413, 415 or 422, or nothing was sent.
 
     Attributes:
-        field: The argument at fault, such as ``messages[1].content``, if known.
+        field: The invalid argument, such as ``messages[1].content``, if known.
     """
 
     def __init__(
@@ -298,22 +303,22 @@ class SekhaValidationError(SekhaAPIError, ValueError):
 
 
 class SekhaAuthError(SekhaAPIError):
-    """The key was not accepted (401)."""
+    """The API key is missing or invalid (401)."""
 
     _only_status = 401
 
 
 class SekhaPermissionError(SekhaAPIError):
-    """The key is not allowed to do this (403)."""
+    """The API key does not permit this (403)."""
 
     _only_status = 403
 
 
 class SekhaNotFoundError(SekhaAPIError):
-    """There is no such conversation, model or route (404).
+    """The conversation, model or route does not exist (404).
 
     Attributes:
-        archived: For ``prune_execute``: the ids that had been archived before the unknown one.
+        archived: For ``prune_execute``: IDs of the conversations that were archived before the unknown one.
     """
 
     archived: list[str]
@@ -325,37 +330,37 @@ class SekhaNotFoundError(SekhaAPIError):
 
 
 class SekhaConflictError(SekhaAPIError):
-    """The server's state does not allow this (409)."""
+    """The request conflicts with the state of the server (409)."""
 
     _only_status = 409
 
 
 class SekhaRateLimitError(SekhaAPIError):
-    """Too many requests (429); ``retry_after`` says how long to wait."""
+    """Too many requests (429); ``retry_after`` is the number of seconds to wait, if known."""
 
     _only_status = 429
 
 
 class SekhaServerError(SekhaAPIError):
-    """The server failed (5xx), or answered 2xx with an error, in a stream too."""
+    """The server failed (5xx), or returned 2xx with an error in the body or stream."""
 
 
 class SekhaConnectionError(SekhaError):
-    """No answer: the server cannot be reached, or the connection broke."""
+    """No response: the server cannot be reached, or the connection failed."""
 
-    _asked: bool = True  # False where this client did not even try to reach the server
-    _at_deadline: bool = False  # True where a wait was ended by the deadline of the call, and not by a timeout
+    _asked: bool = True  # False if this client did not try to reach the server
+    _at_deadline: bool = False  # True if the deadline of the call ended a wait, not a timeout
 
 
 class SekhaTimeoutError(SekhaConnectionError):
-    """A timeout or the deadline passed, while a stream is read too; ``text`` is what had arrived of it."""
+    """A timeout or the deadline passed. For a stream, ``text`` is what had arrived."""
 
 
 class SekhaStreamError(SekhaConnectionError):
     """A stream ended before it was complete.
 
     Attributes:
-        text: What had arrived until then.
+        text: The text that had arrived.
     """
 
     sent = True
@@ -366,4 +371,4 @@ class SekhaStreamError(SekhaConnectionError):
 
 
 class SekhaWarning(UserWarning):
-    """The call succeeds, but not quite as asked; the text says how."""
+    """The call succeeded, but not exactly as requested; the message explains the difference."""

@@ -1,4 +1,4 @@
-"""What the hooks ``on_request``, ``on_response``, ``on_retry`` and ``on_wait`` receive: facts, never the content."""
+"""Events for the hooks ``on_request``, ``on_response``, ``on_retry`` and ``on_wait``: metadata only, never content."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def __dir__() -> list[str]:
 
 @dataclass(frozen=True)
 class RequestEvent:
-    """An attempt begins; ``on_request`` is called with it.
+    """Start of an attempt; passed to ``on_request``.
 
     Attributes:
-        service: Who is asked: ``controller``, ``mcp`` or ``bridge``.
+        service: The service: ``controller``, ``mcp`` or ``bridge``.
         method: HTTP method.
-        path: Path template, with ``{id}`` where an id goes.
-        server: Host, and port if the address has one.
-        attempt: Number of the attempt, from 1.
+        path: Path template, with ``{id}`` in place of an ID.
+        server: Host of the server, with the port if the address has one.
+        attempt: Number of the attempt, starting at 1.
 
     Example:
         ```python
@@ -33,11 +33,15 @@ class RequestEvent:
 
 
         def on_request(event: RequestEvent) -> None:
-            print(event.service, event.method, event.path, event.attempt)  # controller GET /health 1
+            print(
+                event.service, event.method, event.path, event.attempt
+            )  # controller GET /health 1
 
 
         with SekhaClient(
-            controller_url="http://localhost:8080", api_key="sk-your-api-key", on_request=on_request
+            controller_url="http://localhost:8080",
+            api_key="sk-your-api-key",
+            on_request=on_request,
         ) as client:
             client.controller.health()
         ```
@@ -52,20 +56,21 @@ class RequestEvent:
 
 @dataclass(frozen=True)
 class ResponseEvent:
-    """An attempt has ended; ``on_response`` is called with it, once for each `RequestEvent`.
+    """End of an attempt; passed to ``on_response``, once for each `RequestEvent`.
 
-    It ends when the answer has been read and checked, or with an error; that of a stream when its head has arrived.
+    An attempt ends when the response has been read and validated, or with an error; for a stream, when the response
+    headers have arrived.
 
     Attributes:
-        service: Who was asked: ``controller``, ``mcp`` or ``bridge``.
+        service: The service: ``controller``, ``mcp`` or ``bridge``.
         method: HTTP method.
-        path: Path template, with ``{id}`` where an id goes.
-        server: Host, and port if the address has one.
-        attempt: Number of the attempt, from 1.
-        status: HTTP status; None if no answer came.
-        error: Class of the error that the attempt ended with; None if it succeeded. It is `SekhaTimeoutError` if the
-            deadline ended it, and no `SekhaError` if it was cancelled.
-        elapsed: Seconds from the beginning of the attempt; waiting for the rate limit is not part of it.
+        path: Path template, with ``{id}`` in place of an ID.
+        server: Host of the server, with the port if the address has one.
+        attempt: Number of the attempt, starting at 1.
+        status: HTTP status; None without a response.
+        error: Class of the error; None if the attempt succeeded. `SekhaTimeoutError` if the deadline passed; not a
+            `SekhaError` if the attempt was cancelled.
+        elapsed: Duration of the attempt in seconds, without waits for the rate limit.
 
     Example:
         ```python
@@ -81,7 +86,9 @@ class ResponseEvent:
 
 
         with SekhaClient(
-            controller_url="http://localhost:8080", api_key="sk-your-api-key", on_response=on_response
+            controller_url="http://localhost:8080",
+            api_key="sk-your-api-key",
+            on_response=on_response,
         ) as client:
             client.controller.health()
         print(answers)  # Counter({('/health', 200): 1})
@@ -100,18 +107,18 @@ class ResponseEvent:
 
 @dataclass(frozen=True)
 class RetryEvent:
-    """An attempt has failed, and another will follow; ``on_retry`` is called with it, before the wait.
+    """A failed attempt that will be retried; passed to ``on_retry`` before the wait.
 
     Attributes:
-        service: Who was asked: ``controller``, ``mcp`` or ``bridge``.
+        service: The service: ``controller``, ``mcp`` or ``bridge``.
         method: HTTP method.
-        path: Path template, with ``{id}`` where an id goes.
-        server: Host, and port if the address has one.
-        attempt: Number of the attempt that failed, from 1.
-        status: Its HTTP status; None if no answer came.
-        error: Class of the error that it ended with.
-        elapsed: Seconds that it took.
-        wait: Seconds until the next attempt.
+        path: Path template, with ``{id}`` in place of an ID.
+        server: Host of the server, with the port if the address has one.
+        attempt: Number of the failed attempt, starting at 1.
+        status: HTTP status; None without a response.
+        error: Class of the error.
+        elapsed: Duration of the attempt in seconds.
+        wait: Seconds until the retry.
 
     Example:
         ```python
@@ -119,7 +126,8 @@ class RetryEvent:
 
 
         def on_retry(event: RetryEvent) -> None:
-            print(f"{event.path}: {event.status or event.error.__name__}, again in {event.wait:.1f} s")
+            reason = event.status or event.error.__name__
+            print(f"{event.path}: {reason}, retry in {event.wait:.1f} s")
 
 
         with SekhaClient(
@@ -142,13 +150,13 @@ class RetryEvent:
 
 @dataclass(frozen=True)
 class WaitEvent:
-    """A call begins to wait before it is sent; ``on_wait`` is called with it, and only if there is a wait.
+    """Start of a wait before a request is sent; passed to ``on_wait``.
 
     Attributes:
-        reason: What it waits for: ``rate_limit``, ``write_slot`` (see ``max_concurrent_writes``), or ``connection``, a
-            free one of ``max_connections``.
-        service: Who is to be asked: ``controller``, ``mcp`` or ``bridge``.
-        seconds: How long it will take, if that is known: that of the rate limit is, the others depend on other calls.
+        reason: Reason for the wait: ``rate_limit``, ``write_slot`` (see ``max_concurrent_writes``) or ``connection``
+            (see ``max_connections``).
+        service: The service: ``controller``, ``mcp`` or ``bridge``.
+        seconds: Expected duration in seconds; known for the rate limit, None for waits that depend on other calls.
 
     Example:
         ```python

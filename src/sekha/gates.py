@@ -1,8 +1,8 @@
-"""The protocols of gates: how clients of several processes or machines share a limit.
+"""Protocols for gates, with which clients in several processes or on several machines share a limit.
 
-A gate is given to a client as ``write_gate`` (how many conversations are stored at the same time) or as
-``rate_limiter`` (how many requests there are in any window). The extra ``redis`` has one for each
-(`sekha.integrations.redis`); any object of yours with the right ``acquire`` is another.
+Pass a gate to a client as ``write_gate`` (limits concurrent writes) or as ``rate_limiter`` (limits requests in a
+sliding window). The extra ``redis`` provides one of each (`sekha.integrations.redis`); any object with a matching
+``acquire`` method works as well.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def __dir__() -> list[str]:
 
 
 class Gate(Protocol):
-    """A gate of blocking code, for both client types. Async clients call it in a worker thread.
+    """Synchronous gate, for both client types. Async clients call it in a worker thread.
 
-    It is shared by all threads and tasks of a client.
+    All threads and tasks of a client share the gate.
 
     Example:
         ```python
@@ -41,32 +41,36 @@ class Gate(Protocol):
 
 
         with SekhaClient(
-            controller_url="http://localhost:8080", api_key="sk-your-api-key", write_gate=TwoAtATime()
+            controller_url="http://localhost:8080",
+            api_key="sk-your-api-key",
+            write_gate=TwoAtATime(),
         ) as client:
-            client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
+            client.controller.create_conversation(
+                messages=[{"role": "user", "content": "Hello Sekha!"}]
+            )
         ```
     """
 
     def acquire(self, deadline: Optional[float], /) -> Optional[Callable[[], object]]:
         """Wait until the request may be sent.
 
-        A client calls it with 0 first, which must not wait, and with the time that is left after that. An async client
-        passes at most a second and calls it again, so that a cancelled task leaves no thread behind. If it raises, it
-        must have taken nothing, and the call fails with that error: a `SekhaError` as it is, any other as the cause of
-        one. Nothing is sent then.
+        A client first calls this method with 0, which must not wait, and then with the remaining time. An async client
+        passes at most one second and calls it repeatedly, so that a cancelled task leaves no thread behind. If the
+        method raises, it must have acquired nothing; nothing is sent, and the call fails: with the same error if it is
+        a `SekhaError`, otherwise with a `SekhaError` whose cause it is.
 
         Args:
-            deadline: Seconds that it may wait; None means no limit.
+            deadline: Maximum wait in seconds, 0 to not wait; None means no limit.
 
         Returns:
-            A function without arguments that gives back what was taken; the client calls it once, when the request is
-            over or will not be sent. None if the time was over first.
+            A function without arguments that releases what was acquired; the client calls it once, when the request has
+            finished or will not be sent. None if the deadline passed first.
         """
         ...
 
 
 class AsyncGate(Protocol):
-    """A gate that is awaited, for async clients only. A blocking client refuses it.
+    """Asynchronous gate, for async clients only. A sync client rejects it.
 
     Example:
         ```python
@@ -92,9 +96,13 @@ class AsyncGate(Protocol):
 
         async def main():
             async with AsyncSekhaClient(
-                controller_url="http://localhost:8080", api_key="sk-your-api-key", write_gate=TwoAtATime()
+                controller_url="http://localhost:8080",
+                api_key="sk-your-api-key",
+                write_gate=TwoAtATime(),
             ) as client:
-                await client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
+                await client.controller.create_conversation(
+                    messages=[{"role": "user", "content": "Hello Sekha!"}]
+                )
 
 
         anyio.run(main)
@@ -102,20 +110,20 @@ class AsyncGate(Protocol):
     """
 
     async def acquire(self, deadline: Optional[float], /) -> Optional[Callable[[], object]]:
-        """Wait until the request may be sent; a cancelled wait must have taken nothing.
+        """Wait until the request may be sent; a cancelled wait must have acquired nothing.
 
         Args:
-            deadline: Seconds that it may wait, 0 for none; None means no limit.
+            deadline: Maximum wait in seconds, 0 to not wait; None means no limit.
 
         Returns:
-            A function without arguments that gives back what was taken; what it returns is awaited, if it can be. None
-            if the time was over first.
+            A function without arguments that releases what was acquired; an awaitable result is awaited. None if the
+            deadline passed first.
         """
         ...
 
 
 AsyncClientGate: TypeAlias = Union[Gate, AsyncGate]
-"""What async clients accept, and a config, which may be for one."""
+"""Gates that async clients accept, and configs, which may be for an async client."""
 
 ClientGate: TypeAlias = Gate
-"""What blocking clients accept."""
+"""Gates that sync clients accept."""

@@ -1,7 +1,7 @@
-"""The memory of one user, for programs and frameworks that call a model themselves.
+"""Memory of one user, for programs and frameworks that call a model themselves.
 
-`Memory` and `AsyncMemory` recall before the model is called and remember after the turn; a `Scope` says whose memory
-it is. The guide shows how they are used, under "Memory for agents".
+`Memory` and `AsyncMemory` recall before the model is called and remember after the turn; a `Scope` identifies the
+application, the user and the session. See the guide "Memory for agents".
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _LATE = {
     "Turn": "sekha._sync.memory",
     "with_block": "sekha._api.turns",
 }
-"""What is loaded when it is first asked for, since most programs use one flavour; and where it is."""
+"""Names that are imported on first use, since most programs use one client type, each with its module."""
 
-if not TYPE_CHECKING:  # they know all names, and tell which ones do not exist
+if not TYPE_CHECKING:  # type checkers see the imports above, and report names that do not exist
 
     def __getattr__(name: str) -> object:
         return load_late(__name__, name, _LATE)

@@ -1,4 +1,4 @@
-"""What a message's content is, decided at run time, in words that type checkers understand."""
+"""Type guards and helpers for the content of messages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ROLES = frozenset(role.value for role in MessageRole)
 
 
 def is_string_content(content: object) -> TypeIs[str]:
-    """Whether a content is a plain text.
+    """Return whether a message content is plain text.
 
     Args:
         content: The ``content`` of a message.
@@ -46,7 +46,7 @@ def is_string_content(content: object) -> TypeIs[str]:
 
 
 def is_multi_modal_content(content: object) -> TypeGuard[list[ContentPart]]:
-    """Whether a content is a list of parts, each with a ``type``.
+    """Return whether a message content is a list of content parts, each with a ``type``.
 
     Args:
         content: The ``content`` of a message.
@@ -65,7 +65,7 @@ def is_multi_modal_content(content: object) -> TypeGuard[list[ContentPart]]:
 
 
 def is_valid_role(role: object) -> TypeGuard[str]:
-    """Whether a role is one of `sekha.types.MessageRole`.
+    """Return whether a role is one of `sekha.types.MessageRole`.
 
     Args:
         role: The ``role`` of a message.
@@ -81,10 +81,10 @@ def is_valid_role(role: object) -> TypeGuard[str]:
 
 
 def extract_text(content: Content) -> str:
-    """The text of a content; the texts of parts are joined by line ends.
+    """Return the text of a message content; the texts of parts are joined by newlines.
 
     Args:
-        content: A text, a list of content parts, or None.
+        content: Text, a list of content parts, or None.
 
     Example:
         ```python
@@ -99,16 +99,20 @@ def extract_text(content: Content) -> str:
 
 
 def extract_image_urls(content: Content) -> list[str]:
-    """The addresses of the images of a content, in order.
+    """Return the URLs of the images in a message content, in order.
 
     Args:
-        content: A text, a list of content parts, or None.
+        content: Text, a list of content parts, or None.
 
     Example:
         ```python
         from sekha.type_guards import extract_image_urls
 
-        print(extract_image_urls([{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]))
+        print(
+            extract_image_urls(
+                [{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}]
+            )
+        )
         # ['https://example.org/a.png']
         ```
     """
@@ -118,10 +122,10 @@ def extract_image_urls(content: Content) -> list[str]:
 
 
 def has_text(content: Content) -> bool:
-    """Whether a content has a text that is not blank.
+    """Return whether a message content has text that is not blank.
 
     Args:
-        content: A text, a list of content parts, or None.
+        content: Text, a list of content parts, or None.
 
     Example:
         ```python
@@ -134,10 +138,10 @@ def has_text(content: Content) -> bool:
 
 
 def has_images(content: Content) -> bool:
-    """Whether a content has an image.
+    """Return whether a message content has an image.
 
     Args:
-        content: A text, a list of content parts, or None.
+        content: Text, a list of content parts, or None.
 
     Example:
         ```python

@@ -48,19 +48,19 @@ WRONG: dict[str, Any] = {
     "gzip in upper case": (lambda s: with_body(s, gzip.compress(BUSY), content_encoding="GZIP"), "Too busy"),
     "half of gzip": (
         lambda s: with_body(s, gzip.compress(PAGE + NOISE.hex().encode())[:-90], content_encoding="gzip"),
-        "the compressed answer ends early",
+        "the compressed response ended early",
     ),
     "zlib, cut": (
         lambda s: with_body(s, zlib.compress(BUSY)[:-4], content_encoding="deflate"),
-        "Too busy (the compressed answer ends early)",
+        "Too busy (the compressed response ended early)",
     ),
     "gzip with a tail": (lambda s: with_body(s, gzip.compress(BUSY) + b"tail", content_encoding="gzip"), "Too busy"),
-    "cut": (lambda s: unframed(s, b"Too busy"), "Too busy (the connection broke before the end of the answer)"),
-    "nothing of it": (lambda s: unframed(s, b""), "the connection broke before the end of the answer"),
-    "a reset": (lambda s: unframed(s, b"Too busy", "reset"), "the connection broke before the end of the answer"),
+    "cut": (lambda s: unframed(s, b"Too busy"), "Too busy (the connection broke before the end of the response)"),
+    "nothing of it": (lambda s: unframed(s, b""), "the connection broke before the end of the response"),
+    "a reset": (lambda s: unframed(s, b"Too busy", "reset"), "the connection broke before the end of the response"),
     "a bad chunk": (
         lambda s: raw(head(s, transfer_encoding="chunked", retry_after="7") + b"\r\n8\r\nToo busy\r\nno chunk\r\n"),
-        "Too busy (the connection broke before the end of the answer)",
+        "Too busy (the connection broke before the end of the response)",
     ),
     "too long": (lambda s: with_body(s, b"Too busy " + b"x" * 20_000), "longer than 10000 bytes"),
     "too long when it is opened": (
@@ -192,7 +192,7 @@ async def test_a_body_that_does_not_come_hides_no_status(
         give_clock(client, Clock())
         server.on(CREATE, unframed(401, b"Too ", "hang"))
         started = Clock().now()
-        with pytest.raises(SekhaAPIError, match=r"Too \(the rest of the answer did not arrive in time\)") as caught:
+        with pytest.raises(SekhaAPIError, match=r"Too \(the rest of the response did not arrive in time\)") as caught:
             await client.controller.create_conversation(messages=MESSAGES)
         assert Clock().now() - started < 3.0
     assert type(caught.value) is REFUSALS[401]
@@ -209,7 +209,7 @@ async def test_a_2xx_that_cannot_be_read_is_still_an_error(client: Any, make: Ma
     with pytest.raises(SekhaConnectionError):
         await make(max_retries=0).controller.count_conversations()
     server.on("GET /metrics", body(gzip.compress(b"# HELP x")[:-8], 200, "text/plain", content_encoding="gzip"))
-    with pytest.raises(SekhaDecodeError, match="the compressed answer ends early"):
+    with pytest.raises(SekhaDecodeError, match="the compressed response ended early"):
         await client.controller.metrics()
 
 
@@ -240,7 +240,7 @@ async def test_json_with_a_bom_is_read(client: Any, server: FakeServer, bridge: 
 @pytest.mark.promise("W3")
 async def test_a_304_says_what_it_is(client: Any, server: FakeServer) -> None:
     server.on(COUNT, empty(304))
-    with pytest.raises(SekhaAPIError, match="Not Modified, though the request was not conditional") as caught:
+    with pytest.raises(SekhaAPIError, match="Not Modified, although the request was not conditional") as caught:
         await client.controller.count_conversations()
     assert caught.value.status_code == 304
 
@@ -249,10 +249,10 @@ async def test_a_304_says_what_it_is(client: Any, server: FakeServer) -> None:
 @pytest.mark.parametrize(
     ("reply", "words"),
     [
-        (empty(502), "Bad Gateway (the answer was empty)"),
+        (empty(502), "Bad Gateway (the response was empty)"),
         (body(PAGE, 502, "text/html"), "an HTML page instead of JSON: Too busy nginx"),
         (text("no healthy upstream", 503), "no healthy upstream"),
-        (unframed(503, b"no heal"), "no heal (the connection broke before the end of the answer)"),
+        (unframed(503, b"no heal"), "no heal (the connection broke before the end of the response)"),
     ],
 )
 async def test_health_shows_what_a_proxy_says(

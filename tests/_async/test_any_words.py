@@ -145,7 +145,7 @@ async def test_what_is_not_understood_is_no_success(
 ) -> None:
     stream = await begin(client, bridge, chunked(delta("Half"), unknown, DONE))
     error = await failing(stream, SekhaDecodeError)
-    assert "an event is no chunk, and no finish_reason came" in error.message
+    assert "an event is not a chunk, and there was no finish_reason" in error.message
     assert error.text == "Half"
     stream = await begin(client, bridge, chunked(STORY[0], unknown, *STORY[1:]))
     assert await stream.get_final_text() == TEXT  # the model said its end
@@ -249,7 +249,7 @@ async def test_what_is_no_stream_of_events_is_read_under_any_content_type(
         (LOGIN, "Log in"),
         (b"\n<html>Log in", "Log in"),
         (b"upstream connect error", "upstream connect error"),
-        (b"[]", "no chat completion"),
+        (b"[]", "not a chat completion"),
         (b'{"choices": [{"message": {"con', "neither events nor JSON"),
     ):
         error = await failing(await begin(client, bridge, body(data, 200, content_type)), SekhaDecodeError)

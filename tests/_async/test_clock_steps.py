@@ -123,7 +123,7 @@ async def test_a_timeout_that_is_shorter_than_the_deadline_stays_a_timeout(
 ) -> None:
     server.on(CREATE, HANG)
     client = stepping(make, position, timeout=0.5, deadline=2.0)
-    with pytest.raises(SekhaTimeoutError, match="timeout while waiting for the answer") as caught:
+    with pytest.raises(SekhaTimeoutError, match="timeout while waiting for the response") as caught:
         await client.controller.create_conversation(messages=MESSAGES)
     assert (caught.value.attempts, caught.value.may_have_been_applied) == (1, True)
 

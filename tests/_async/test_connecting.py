@@ -351,7 +351,7 @@ async def test_a_client_of_the_user_checks_a_rooted_name_too(
 @pytest.mark.promise("C10")
 async def test_a_proxy_is_asked_for_a_rooted_name_without_its_dot(make: MakeClient, server: FakeServer) -> None:
     server.on("CONNECT 443", empty(403))
-    with pytest.raises(SekhaConnectionError, match="the proxy answered 403"):
+    with pytest.raises(SekhaConnectionError, match="the proxy responded 403"):
         await make(controller_url="https://sekha.test.", proxy=server.url).controller.query("x")
     assert server.only.target == "sekha.test:443"
 

@@ -347,7 +347,7 @@ async def test_filters_of_searches_hold(real: AsyncSekhaClient) -> None:
         assert found.get("truncated") is False
         searched = await real.mcp.memory_search({"query": "docker", **filters})
         assert {hit["folder"] for hit in searched["results"]} == expected
-    with pytest.raises(SekhaValidationError, match="is not known here"):
+    with pytest.raises(SekhaValidationError, match="is not a known argument"):
         await real.controller.query("docker", filters={"author": "Ada"})
 
 

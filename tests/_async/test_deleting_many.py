@@ -88,7 +88,7 @@ async def test_in_a_view_its_folder_is_the_default(local: AsyncSekhaClient) -> N
 async def test_a_server_that_cannot_delete_says_so_and_nothing_is_archived(real: AsyncSekhaClient) -> None:
     ids = await fill(real)
     before = [found async for found in real.controller.iter_conversations()]
-    with pytest.raises(SekhaServerError, match=r"cannot delete .*0 of 3 .* archive_instead=True archives") as caught:
+    with pytest.raises(SekhaServerError, match=r"cannot delete .*0 of 3 .* archive_instead=True to archive") as caught:
         await real.controller.delete_conversations(folder="/a", subfolders=True, dry_run=False)
     assert (caught.value.sent, caught.value.status_code) == (True, 500)
     assert [found async for found in real.controller.iter_conversations()] == before

@@ -131,7 +131,7 @@ async def test_what_is_no_answer_ends_the_sending(
         for size in SIZES[:3]:
             error = await refused(client, size)
             assert type(error) is SekhaConnectionError
-            assert "the answer does not begin" in str(error) or "does not allow" in str(error)
+            assert "the response does not start" in str(error) or "does not allow" in str(error)
             assert (error.sent, error.may_have_been_applied, error.attempts) == (True, True, 1)
         if not closes:
             server.go_on()

@@ -317,7 +317,7 @@ async def test_a_conversation_is_replaced_and_the_old_one_deleted(local: AsyncSe
 
 async def test_where_the_server_cannot_delete_the_old_one_is_archived(real: AsyncSekhaClient) -> None:
     first = await real.controller.create_conversation(messages=said("one"), folder="/a")
-    with pytest.warns(SekhaWarning, match="cannot delete: .* searches of the controller 0.1 still find it") as caught:
+    with pytest.warns(SekhaWarning, match="cannot delete: .* searches of controller 0.1 still find them") as caught:
         second = await real.controller.replace_conversation(first["id"], messages=said("two"))
     third = await real.with_options(timeout=5).controller.replace_conversation(second["id"], messages=said("three"))
     assert [(warning.filename, warning.category) for warning in caught] == [(__file__, SekhaWarning)]

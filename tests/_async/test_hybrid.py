@@ -335,7 +335,7 @@ async def test_what_words_may_have_missed_is_told(
         (empty(404), "status 404"),
         (empty(405), "status 405"),
         (app_error("Database error: fts is gone", 500), "fts is gone"),
-        (answer({"unknown": "shape"}), "promised shape"),
+        (answer({"unknown": "shape"}), "documented format"),
         (empty(401), "status 401"),
     ],
 )

@@ -480,7 +480,7 @@ async def test_an_earlier_version_that_cannot_be_removed_is_told_and_removed_lat
     server.on(f"DELETE {ONE}", app_error("Database error: locked", 500))
     counts, report = await bring(client, journal, chat("1", "Q", "A", "Q2"))
     assert counts == {"failed": 1}
-    assert f"its earlier version, conversation {facts.ID}, is still there" in report["failures"][0]["error"]
+    assert f"its earlier version, conversation {facts.ID}, was not deleted" in report["failures"][0]["error"]
     server.on(f"DELETE {ONE}", empty(200))
     assert (await bring(client, journal, chat("1", "Q", "A", "Q2")))[0] == {"already_stored": 1}
     assert server.lines[-1] == f"DELETE {ONE}"
@@ -500,7 +500,7 @@ async def test_a_lost_connection_ends_it_and_the_same_call_goes_on(
     server.on(CREATE, answer(facts.CREATED, 201))
     counts, report = await bring(client, journal, chat("1", "Q", "A"), chat("2", "x"))
     assert counts == {"stored": 1, "failed": 1}
-    assert report["failures"][0]["error"].startswith("2 times nobody knew")
+    assert report["failures"][0]["error"].startswith("its outcome was unknown 2 times")
     server.on(CREATE, answer({**facts.CREATED, "id": OTHER, "conversation_id": OTHER}, 201))
     assert (await bring(client, journal, chat("1", "Q", "A"), chat("2", "x")))[0] == {"stored": 1, "already_stored": 1}
 

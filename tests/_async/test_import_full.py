@@ -137,7 +137,7 @@ async def test_one_that_could_not_be_archived_is_archived_by_the_next_run(
         async with AsyncSekhaClient(**faulty.options, max_retries=0) as client:
             give_clock(client, clock)
             faulty.fail(ARCHIVE, answer_with(503, {"error": "busy", "code": 503}))
-            with pytest.raises(SekhaServerError, match=r"conversation \S+ is stored, and not archived yet"):
+            with pytest.raises(SekhaServerError, match=r"conversation \S+ is stored, but not archived yet"):
                 await client.controller.import_conversations(read_export(export), journal=tmp_path / "j", concurrency=1)
             await client.controller.import_conversations(read_export(export), journal=tmp_path / "j")
             assert await described(client, dates=False) == await described(local, dates=False)

@@ -198,7 +198,7 @@ async def test_a_failure_is_that_of_the_whole_turn(memory: AsyncMemory, faulty: 
     await memory.remember([SHIP])
     turn = memory.in_session("s2").turn(limit=3, min_score=0.1, max_tokens=50)
     faulty.fail(QUERY, answer_with(500), times=2)
-    with pytest.warns(SekhaWarning, match="the memory could not be asked"):
+    with pytest.warns(SekhaWarning, match="the memory search failed"):
         first = await turn.with_memory([ASKED])
     assert await turn.with_memory([ASKED]) == first
     assert "unavailable" in first[0]["content"]
@@ -237,9 +237,7 @@ async def test_a_question_is_not_its_own_memory(memory: AsyncMemory) -> None:
 @pytest.mark.promise("F5")
 async def test_a_failed_recall_warns_and_says_so(memory: AsyncMemory, faulty: ScriptedSekha) -> None:
     faulty.fail(QUERY, cut_before_work(), times=None)
-    with pytest.warns(
-        SekhaWarning, match="the memory could not be asked, and nothing is recalled: .*2 attempts"
-    ) as seen:
+    with pytest.warns(SekhaWarning, match="the memory search failed, and nothing is recalled: .*2 attempts") as seen:
         results = await memory.recall("ship")
     assert seen[0].filename == __file__
     assert results == []
@@ -326,7 +324,7 @@ async def test_a_write_of_unknown_outcome_is_told_and_not_repeated(
 ) -> None:
     turn = [{**SHIP, "id": "m1"}]
     faulty.fail(CREATE, cut_after_work())
-    with pytest.warns(SekhaWarning, match=r"what was said is not remembered: .*it may have been applied\)") as seen:
+    with pytest.warns(SekhaWarning, match=r"the turn was not stored: .*it may have been applied\)") as seen:
         assert await memory.remember(turn) is None
     assert seen[0].filename == __file__
     assert await memory.remember(turn) is None  # it counts as stored

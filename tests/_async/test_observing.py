@@ -246,7 +246,7 @@ async def test_what_is_no_function_is_refused(hook: str, value: Any) -> None:
     for make in (AsyncSekhaClient, AsyncMemoryController, AsyncMCPClient):
         url = "controller_url" if make is AsyncSekhaClient else "base_url"
         options: Any = {url: "http://x", "api_key": "k", hook: value}
-        with pytest.raises(SekhaConfigError, match=f"{hook}: a plain function is needed"):
+        with pytest.raises(SekhaConfigError, match=f"{hook}: expected a plain function"):
             make(**options)
 
 
@@ -260,9 +260,9 @@ async def test_the_log_has_a_record_for_each_attempt(
     await client.controller.pin_conversation(ID)
     assert debug() == [
         f"PUT {TEMPLATE}: attempt 1 got 502 in 0.000 s: SekhaServerError",
-        f"PUT {TEMPLATE}: attempt 1 failed with SekhaServerError, again in 0.50 s",
-        f"PUT {TEMPLATE}: attempt 2 got no answer in 0.000 s: SekhaConnectionError",
-        f"PUT {TEMPLATE}: attempt 2 failed with SekhaConnectionError, again in 1.00 s",
+        f"PUT {TEMPLATE}: attempt 1 failed with SekhaServerError, retry in 0.50 s",
+        f"PUT {TEMPLATE}: attempt 2 got no response in 0.000 s: SekhaConnectionError",
+        f"PUT {TEMPLATE}: attempt 2 failed with SekhaConnectionError, retry in 1.00 s",
         f"PUT {TEMPLATE}: attempt 3 got 200 in 0.000 s",
     ]
 

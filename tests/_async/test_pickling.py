@@ -31,7 +31,7 @@ def refuses(thing: object) -> None:
     """Check that a thing can be neither pickled nor copied, alone or in another object."""
     words = (
         f"{type(thing).__name__} cannot be pickled or copied, since its connections belong to this process; "
-        "pass a SekhaConfig and make a client in each process"
+        "pass a SekhaConfig and create a client in each process"
     )
     for duplicate in DUPLICATES:
         for one in (thing, [thing]) if duplicate is not copy.copy else [thing]:

@@ -172,7 +172,7 @@ async def test_what_a_proxy_refuses_is_final(
 ) -> None:
     server.on(CONNECT, *[empty(status)] * 2)
     error = await failed(make(controller_url=SAFE, proxy=server.url.replace("//", f"//me:{REST_KEY}@")))
-    assert error.message == f"sekha.test through the proxy {through}: the proxy answered {status} Status"
+    assert error.message == f"sekha.test through the proxy {through}: the proxy responded {status} Status"
     assert (error.attempts, error.sent, error.may_have_been_applied) == (1, False, False)
     assert clock.waits == []
 
@@ -186,7 +186,7 @@ async def test_a_proxy_that_does_not_reach_the_server_is_asked_again(
     server.on(CONNECT, *[empty(status)] * 6)
     error = await failed(make(controller_url=SAFE, max_retries=2))
     assert (
-        f"sekha.test through the proxy {through} ({as_set('https_proxy')}): the proxy answered {status}"
+        f"sekha.test through the proxy {through} ({as_set('https_proxy')}): the proxy responded {status}"
         in error.message
     )
     assert (error.attempts, error.sent, error.may_have_been_applied) == (3, False, False)
@@ -239,7 +239,7 @@ async def test_over_plain_http_the_proxys_refusal_is_not_that_of_a_key(
     for line in (QUERY, CREATE):
         server.on(line, refusal)
     error = await failed(make(controller_url=PLAIN, proxy=server.url))
-    assert error.message.startswith(f"sekha.test through the proxy {through}: the proxy answered 40")
+    assert error.message.startswith(f"sekha.test through the proxy {through}: the proxy responded 40")
     assert (error.attempts, error.sent, error.may_have_been_applied) == (1, False, False)
 
 
@@ -263,7 +263,7 @@ async def test_a_request_that_was_sent_may_have_been_applied(
 ) -> None:
     server.on(CREATE, DROP, HANG)
     client = make(controller_url=PLAIN, proxy=server.url, timeout=1.0)
-    for words in ("disconnected", "timeout while waiting for the answer"):
+    for words in ("disconnected", "timeout while waiting for the response"):
         with pytest.raises(SekhaConnectionError, match=words) as caught:
             await client.controller.create_conversation(messages=MESSAGES)
         assert caught.value.message.startswith(f"sekha.test through the proxy {through}: ")

@@ -51,7 +51,7 @@ WRONG: list[dict[str, Any]] = [
     {"proxy": f"nowhere://{REST_KEY}"},
     {"cert": ("/no/such/file", REST_KEY, REST_KEY, REST_KEY)},
     {"api_key": REST_KEY + "\n"},
-    {"misspelt": 5},
+    {"check the spelling": 5},
 ]
 
 

@@ -93,7 +93,7 @@ async def test_subfolders_need_a_folder(client: AsyncSekhaClient) -> None:
         lambda: client.mcp.memory_stats({"subfolders": True, "labels": ["A"]}),
     ]
     for call in calls:
-        with pytest.raises(SekhaValidationError, match="needs a folder") as caught:
+        with pytest.raises(SekhaValidationError, match="requires a folder") as caught:
             await call()
         assert (caught.value.field, caught.value.sent) == ("subfolders", False)
 

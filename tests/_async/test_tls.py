@@ -195,9 +195,9 @@ async def test_files_that_cannot_be_used_are_refused_at_construction_by_name(
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"verify": nowhere}, f"verify={nowhere}: no such file"),
         ({"verify": "a\0b"}, "verify=a\0b: "),
-        ({"verify": nothing}, f"verify={nothing}: no certificate in PEM format"),
-        ({"cert": certificates.ca}, f"cert={certificates.ca}: no certificate and key in PEM format"),
-        ({"cert": (certificate, nothing)}, f"cert={certificate}, {nothing}: no certificate and key in PEM format"),
+        ({"verify": nothing}, f"verify={nothing}: it contains no valid PEM certificate"),
+        ({"cert": certificates.ca}, f"cert={certificates.ca}: no valid PEM certificate and key"),
+        ({"cert": (certificate, nothing)}, f"cert={certificate}, {nothing}: no valid PEM certificate and key"),
         ({"cert": (certificate, nowhere)}, f"cert={nowhere}: no such file"),
         ({"cert": (nowhere, key)}, f"cert={nowhere}: no such file"),
         ({"cert": (certificate, tmp_path)}, f"cert={tmp_path}: "),
@@ -270,7 +270,7 @@ async def test_a_key_of_another_certificate_is_named(make: MakeClient, tmp_path:
     key = Certificates(second).client[1]
     with pytest.raises(SekhaConfigError) as caught:
         make(controller_url="https://a.test", cert=(Certificates(first).client[0], key))
-    assert str(caught.value) == f"cert={key}: the key is not that of the certificate"
+    assert str(caught.value) == f"cert={key}: the key does not belong to the certificate"
 
 
 # Files that change while the process runs

@@ -270,10 +270,10 @@ def test_a_client_config(cls: Any, server: FakeServer, clock: FakeClock) -> None
 def test_another_config_is_refused(server: FakeServer) -> None:
     wrong: Any = SekhaConfig(controller_url=server.url, api_key="k")
     for cls in (MemoryController, MCPClient, BridgeClient):
-        with pytest.raises(SekhaConfigError, match="a ClientConfig is needed"):
+        with pytest.raises(SekhaConfigError, match="a ClientConfig is required"):
             cls(wrong)
     other: Any = ClientConfig(base_url=server.url, api_key="k")
-    with pytest.raises(SekhaConfigError, match="a SekhaConfig is needed"):
+    with pytest.raises(SekhaConfigError, match="a SekhaConfig is required"):
         SekhaClient(other)
 
 

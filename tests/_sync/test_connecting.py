@@ -353,7 +353,7 @@ def test_a_client_of_the_user_checks_a_rooted_name_too(
 @pytest.mark.promise("C10")
 def test_a_proxy_is_asked_for_a_rooted_name_without_its_dot(make: MakeClient, server: FakeServer) -> None:
     server.on("CONNECT 443", empty(403))
-    with pytest.raises(SekhaConnectionError, match="the proxy answered 403"):
+    with pytest.raises(SekhaConnectionError, match="the proxy responded 403"):
         make(controller_url="https://sekha.test.", proxy=server.url).controller.query("x")
     assert server.only.target == "sekha.test:443"
 

@@ -375,7 +375,7 @@ def test_a_timeout_is_for_each_phase_of_an_attempt(make: MakeClient, server: Fak
     server.on(QUERY, after(0.1, FOUND))
     client.controller.query("x")
     server.on(QUERY, after(0.3, FOUND), FOUND)
-    with pytest.raises(SekhaTimeoutError, match="waiting for the answer"):
+    with pytest.raises(SekhaTimeoutError, match="waiting for the response"):
         client.with_options(timeout=0.1, max_retries=0).controller.query("x")
     client.controller.query("x")
     body = head(content_length="240") + b"\r\n"

@@ -349,7 +349,7 @@ def test_filters_of_searches_hold(real: SekhaClient) -> None:
         assert found.get("truncated") is False
         searched = real.mcp.memory_search({"query": "docker", **filters})
         assert {hit["folder"] for hit in searched["results"]} == expected
-    with pytest.raises(SekhaValidationError, match="is not known here"):
+    with pytest.raises(SekhaValidationError, match="is not a known argument"):
         real.controller.query("docker", filters={"author": "Ada"})
 
 

@@ -319,7 +319,7 @@ def test_a_conversation_is_replaced_and_the_old_one_deleted(local: SekhaClient) 
 
 def test_where_the_server_cannot_delete_the_old_one_is_archived(real: SekhaClient) -> None:
     first = real.controller.create_conversation(messages=said("one"), folder="/a")
-    with pytest.warns(SekhaWarning, match="cannot delete: .* searches of the controller 0.1 still find it") as caught:
+    with pytest.warns(SekhaWarning, match="cannot delete: .* searches of controller 0.1 still find them") as caught:
         second = real.controller.replace_conversation(first["id"], messages=said("two"))
     third = real.with_options(timeout=5).controller.replace_conversation(second["id"], messages=said("three"))
     assert [(warning.filename, warning.category) for warning in caught] == [(__file__, SekhaWarning)]

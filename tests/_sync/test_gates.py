@@ -130,9 +130,7 @@ def test_a_failure_without_words_is_logged_by_its_class(
     server.on(CREATE, MADE)
     with caplog.at_level(logging.WARNING):
         client.controller.create_conversation(messages=MESSAGES)
-    assert [record.getMessage() for record in caplog.records] == [
-        "write_gate: what was taken could not be given back: OSError"
-    ]
+    assert [record.getMessage() for record in caplog.records] == ["write_gate: release failed: OSError"]
 
 
 class RefusingToRelease(CountingGate):
@@ -149,7 +147,7 @@ def test_a_release_that_fails_does_not_fail_the_call(
     for _ in range(2):
         assert (client.controller.create_conversation(messages=MESSAGES))["id"] == facts.ID
     told = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert told == ["write_gate: what was taken could not be given back: the lock server is away"]
+    assert told == ["write_gate: release failed: the lock server is away"]
 
 
 class NeverWaiting:

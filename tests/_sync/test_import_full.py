@@ -139,7 +139,7 @@ def test_one_that_could_not_be_archived_is_archived_by_the_next_run(
         with SekhaClient(**faulty.options, max_retries=0) as client:
             give_clock(client, clock)
             faulty.fail(ARCHIVE, answer_with(503, {"error": "busy", "code": 503}))
-            with pytest.raises(SekhaServerError, match=r"conversation \S+ is stored, and not archived yet"):
+            with pytest.raises(SekhaServerError, match=r"conversation \S+ is stored, but not archived yet"):
                 client.controller.import_conversations(read_export(export), journal=tmp_path / "j", concurrency=1)
             client.controller.import_conversations(read_export(export), journal=tmp_path / "j")
             assert described(client, dates=False) == described(local, dates=False)

@@ -102,10 +102,10 @@ def test_what_cannot_be_stored_is_told_and_the_rest_is_stored(local: SekhaClient
     problems = {each["position"]: each["error"] for each in report["failures"]}
     assert problems[2] == "not a JSON object"
     assert "expected a dictionary, got int" in problems[3]
-    assert "messages: is missing" in problems[4]
+    assert "messages: is required" in problems[4]
     assert "messages[0].content" in problems[5]
     assert "NUL" in problems[5]
-    assert "messages[0].content: is missing" in problems[6]
+    assert "messages[0].content: is required" in problems[6]
     assert [label for label, _ in stored(local)] == ["A", "E"]
 
 
@@ -359,7 +359,7 @@ def test_one_that_breaks_every_connection_does_not_keep_the_others_out(
     server.on(CREATE, answer(facts.CREATED, 201))
     report = client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j")
     assert (report["stored"], report["failed"]) == (1, 1)
-    assert report["failures"][0]["error"].startswith("2 times nobody knew")
+    assert report["failures"][0]["error"].startswith("its outcome was unknown 2 times")
     server.on(CREATE, answer(facts.CREATED, 201))
     report = client.controller.import_conversations([chat("A"), chat("B")], journal=tmp_path / "j")
     assert (report["stored"], report["already_stored"]) == (1, 1), "it is tried again"

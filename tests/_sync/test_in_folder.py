@@ -197,7 +197,7 @@ def test_methods_about_the_whole_memory_are_refused(view: SekhaClient, server: F
         ("suggest_labels", lambda: view.controller.suggest_labels("no id")),
         ("memory_prune", lambda: view.mcp.memory_prune()),
     ):
-        with pytest.raises(SekhaConfigError, match=rf"^{name}\(\) is about the whole memory") as caught:
+        with pytest.raises(SekhaConfigError, match=rf"^{name}\(\) applies to the whole memory") as caught:
             call()
         assert not caught.value.sent
     assert not server.seen
@@ -500,7 +500,7 @@ def test_full_text_grows_and_says_if_it_was_crowded_out(view: SekhaClient, serve
     server.always(f"GET /api/v1/conversations/{OTHER_ID}", read(THEIRS, OTHER_ID))
     for size in (20, 200, 2000, 10_000):
         server.on(FULL_TEXT, answer({"results": [row(OTHER_ID, str(n)) for n in range(size)], "total": size}))
-    with pytest.warns(SekhaWarning, match="a full-text search in a folder found 0 of the 3 messages"):
+    with pytest.warns(SekhaWarning, match="a full-text search in a folder found 0 of 3 requested messages"):
         page = view.controller.full_text_search("tea", limit=3)
     assert page == {"results": [], "total": 0, "truncated": True}
     assert [seen.json["limit"] for seen in server.seen if seen.line == FULL_TEXT] == [20, 200, 2000, 10_000]
@@ -610,7 +610,7 @@ def test_a_journal_belongs_to_the_folder_of_its_view(
     before = path.read_bytes()
     for other in (client, client.in_folder("/users", "42"), view.in_folder("notes"), client.in_folder("/users")):
         with pytest.raises(
-            SekhaConfigError, match=r"journal: import.journal belongs to an import into another folder"
+            SekhaConfigError, match=r"journal: import.journal is for an import into another folder"
         ) as e:
             other.controller.import_conversations(items, journal=path)
         assert MINE not in str(e.value)

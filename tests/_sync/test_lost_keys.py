@@ -25,7 +25,7 @@ from .conftest import MakeClient
 
 NAMED: list[dict[str, Any]] = [{"role": "user", "content": "Hello Sekha!", "name": "Ada"}]
 DATED: list[dict[str, Any]] = [{"role": "user", "content": "Hello Sekha!", "timestamp": "2020-01-31T09:30:00Z"}]
-LOST = "'name' of messages is lost: this server keeps only role and content"
+LOST = "'name' of messages is lost: this server stores only role and content"
 
 
 def message(**more: Any) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ def test_if_it_cannot_be_asked_it_is_warned_of(health: Any, make: MakeClient, se
     server.on(HEALTH, health)
     server.always(CREATE, answer(facts.CREATED, 201))
     controller = make().controller
-    with pytest.warns(SekhaWarning, match="'name' of messages may be lost: the server could not be asked"):
+    with pytest.warns(SekhaWarning, match="'name' of messages may be lost: it is unknown"):
         controller.create_conversation(messages=NAMED)
     controller.create_conversation(messages=NAMED)
     assert server.lines == [HEALTH, CREATE, CREATE]
@@ -155,7 +155,7 @@ def test_an_import_warns_once_and_asks_once(client: SekhaClient, server: FakeSer
         report = client.controller.import_conversations(many, concurrency=10)
     assert report["stored"] == 20
     assert [str(warning.message) for warning in caught] == [
-        "'timestamp' of messages is lost: this server keeps only role and content"
+        "'timestamp' of messages is lost: this server stores only role and content"
     ]
     assert server.lines == [HEALTH, *[CREATE] * 20]
 
@@ -203,7 +203,7 @@ def test_the_documented_server_keeps_the_time_of_a_message(local: SekhaClient, t
 
 
 def test_the_controller_0_1_keeps_no_time(real: SekhaClient) -> None:
-    with pytest.warns(SekhaWarning, match="'timestamp' of messages is lost: this server keeps only role and content"):
+    with pytest.warns(SekhaWarning, match="'timestamp' of messages is lost: this server stores only role and content"):
         made = real.controller.create_conversation(messages=DATED)
     (message,) = real.controller.get_messages(made["id"])
     assert str(message.get("timestamp")) > "2026"

@@ -54,7 +54,7 @@ class Adapter:
 
 @pytest.mark.promise("E10")
 def test_an_adapter_that_takes_all_users_for_one_leaks(one: SekhaClient) -> None:
-    with pytest.raises(AssertionError, match="user 'ann' sees what"):
+    with pytest.raises(AssertionError, match="user 'ann' sees the code of"):
         check_no_leak(lambda user: Adapter(one))
 
 
@@ -66,15 +66,15 @@ def test_an_adapter_that_takes_all_users_for_one_leaks(one: SekhaClient) -> None
 def test_an_adapter_that_takes_some_users_for_one_leaks(
     wrong: Callable[[str], str], one: SekhaClient
 ) -> None:
-    with pytest.raises(AssertionError, match="sees what"):
+    with pytest.raises(AssertionError, match="sees the code of"):
         check_no_leak(lambda user: Memory(one, Scope("shop", wrong(user) or "nobody")))
 
 
 @pytest.mark.promise("E10")
 def test_an_adapter_that_finds_nothing_does_not_pass(one: SekhaClient) -> None:
-    with pytest.raises(AssertionError, match="user 'ann' does not find what was remembered"):
+    with pytest.raises(AssertionError, match="user 'ann' does not find in a new session"):
         check_no_leak(lambda user: Adapter(one.in_folder("/users", user), forgets=True))
-    with pytest.raises(AssertionError, match="in another session than that which is running"):
+    with pytest.raises(AssertionError, match="in a new session"):
         check_no_leak(lambda user: Memory(one, Scope("shop", user, session="s1")))
 
 
@@ -136,11 +136,19 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "takes the tags away": (
         lambda chat, request, block: [{"role": "user", "content": block.replace("memory>", "") + chat[0]["content"]}],
         {},
-        "a block of memories was stored|the user said it once, and it is stored 3 times",
+        "a block of memories was stored|the user said it once, but it is stored 3 times",
     ),
-    "recalls nothing": (_chat, {"recalls": False}, "the model is not given what the user said in an earlier session"),
-    "has one session": (_chat, {"session": "s1"}, "the model is not given what the user said in an earlier session"),
-    "stores nothing": (lambda *_: [], {}, "the model is not given what the user said in an earlier session"),
+    "recalls nothing": (
+        _chat,
+        {"recalls": False},
+        "the model does not receive what the user said in an earlier session",
+    ),
+    "has one session": (
+        _chat,
+        {"session": "s1"},
+        "the model does not receive what the user said in an earlier session",
+    ),
+    "stores nothing": (lambda *_: [], {}, "the model does not receive what the user said in an earlier session"),
 }
 
 

@@ -201,7 +201,7 @@ def test_redis_that_is_gone_after_the_write_is_a_line_in_the_log(
     with caplog.at_level(logging.WARNING, "sekha"):
         assert (create(client))["id"] == facts.ID
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert record.getMessage().startswith("write_gate: a slot was not given back, and is free when its lease ends: ")
+    assert record.getMessage().startswith("write_gate: a slot was not released; it is freed when its lease expires: ")
     try:
         with pytest.raises(SekhaConnectionError) as caught:
             create(client.with_options(max_retries=0))
@@ -343,7 +343,10 @@ def test_clients_of_one_service_share_by_the_same_names(
 
 
 def test_a_server_of_this_machine_needs_a_name_that_others_know(make: MakeClient, redis: RedisServer) -> None:
-    with pytest.warns(SekhaWarning, match=r"^other machines know http://127.* pass name=\.\.\. to RedisWriteGate and"):
+    with pytest.warns(
+        SekhaWarning,
+        match=r"^other machines use another address for http://127.* pass the same name=\.\.\. to RedisWriteGate and",
+    ):
         make(write_gate=RedisWriteGate(redis.url))
     with pytest.warns(SekhaWarning, match="^other machines"):
         make(rate_limiter=RedisRateLimiter(redis.url), bridge_url=None)
@@ -353,7 +356,7 @@ def test_two_gates_without_a_name_are_one_warning(make: MakeClient, redis: Redis
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")  # as in a program: a text is shown once for a line
         make(write_gate=RedisWriteGate(redis.url), rate_limiter=RedisRateLimiter(redis.url), bridge_url=None)
-    assert [str(one.message).partition(" know")[0] for one in caught] == ["other machines"]
+    assert [str(one.message).partition(" use")[0] for one in caught] == ["other machines"]
 
 
 def test_what_is_for_the_other_setting_is_refused(

@@ -252,16 +252,22 @@ def test_a_cut_stream_is_an_error_with_the_text_so_far(
         ),
         pytest.param(chunked(delta("Once "), b"event: error\n\n", *STORY), SekhaServerError, "", id="bare error event"),
         pytest.param(
-            chunked(delta("Once "), event("not json"), *STORY), SekhaDecodeError, "an event is no JSON", id="no JSON"
+            chunked(delta("Once "), event("not json"), *STORY),
+            SekhaDecodeError,
+            "an event is not valid JSON",
+            id="no JSON",
         ),
         pytest.param(
             chunked(delta("Once "), event({"choices": [{"delta": {"content": 5}}]}), *STORY),
             SekhaDecodeError,
             "choices[0].delta.content",
-            id="another shape",
+            id="another format",
         ),
         pytest.param(
-            chunked(delta("Once "), event([1, 2]), *STORY), SekhaDecodeError, "the stream cannot be read", id="a list"
+            chunked(delta("Once "), event([1, 2]), *STORY),
+            SekhaDecodeError,
+            "the stream cannot be decoded",
+            id="a list",
         ),
     ],
 )

@@ -95,7 +95,7 @@ def test_subfolders_need_a_folder(client: SekhaClient) -> None:
         lambda: client.mcp.memory_stats({"subfolders": True, "labels": ["A"]}),
     ]
     for call in calls:
-        with pytest.raises(SekhaValidationError, match="needs a folder") as caught:
+        with pytest.raises(SekhaValidationError, match="requires a folder") as caught:
             call()
         assert (caught.value.field, caught.value.sent) == ("subfolders", False)
 

@@ -435,7 +435,7 @@ def test_an_old_version_that_cannot_be_removed_is_told_and_removed_later(
     report = client.controller.sync_notes(notes)
     (failure,) = report["failures"]
     assert (failure["place"], report["failed"], report["replaced"]) == ("notes/a.md", 1, 0)
-    assert f"its earlier version, conversation {facts.ID}, is still there" in failure["error"]
+    assert f"its earlier version, conversation {facts.ID}, was not deleted" in failure["error"]
     server.on(f"DELETE {ONE}", empty(200))
     assert sync(client, notes) == {"already_stored": 1}
     assert server.lines[-1] == f"DELETE {ONE}"

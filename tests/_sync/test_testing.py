@@ -286,7 +286,7 @@ def test_an_answer_that_is_held_back_comes_in_the_end_or_never(
     assert stored(connect()) == 0
     assert go_on.is_set()
     faulty.fail(CREATE, hold())
-    with pytest.raises(SekhaTimeoutError, match="waiting for the answer") as caught:
+    with pytest.raises(SekhaTimeoutError, match="waiting for the response") as caught:
         create(connect(timeout=1.0))
     assert caught.value.may_have_been_applied is True
     assert lines(faulty) == [COUNT, CREATE]

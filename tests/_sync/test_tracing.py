@@ -452,7 +452,7 @@ def test_a_memory_that_is_down_is_told_by_its_span(make: MakeClient, server: Fak
     memory = Memory(make(max_retries=0), Scope("shop", "ann"))
     with pytest.warns(SekhaWarning, match="nothing is recalled"):
         assert memory.recall("x") == []
-    with pytest.warns(SekhaWarning, match="not remembered"):
+    with pytest.warns(SekhaWarning, match="not stored"):
         assert memory.remember(MESSAGES) is None
     assert spans.names == ["search_memory", "create_memory"]
     assert [error_of(span) for span in spans.operations] == ["sekha.errors.SekhaServerError"] * 2
@@ -510,7 +510,7 @@ def test_an_answer_goes_on_without_the_memory(
 ) -> None:
     server.on(QUERY, empty(502))
     bridge.on(CHAT, answer(facts.COMPLETION))
-    with pytest.warns(SekhaWarning, match="answers without it"):
+    with pytest.warns(SekhaWarning, match="answers without memories"):
         make(max_retries=0).complete_with_memory("What?", hybrid=False, on_memory_error="ignore")
     assert [(span.name, error_of(span)) for span in spans.operations] == [
         ("search_memory", "sekha.errors.SekhaServerError"),

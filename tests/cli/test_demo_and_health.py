@@ -106,7 +106,7 @@ def test_a_wrong_address_is_one_line_and_no_traceback(command: str, capsys: pyte
     for option in ("--url", "--bridge-url"):
         assert main([command, option, "localhost:8080"]) == 2
         complaint = capsys.readouterr().err
-        assert complaint == f"sekha {command}: {option}: it must begin with http:// or https://\n"
+        assert complaint == f"sekha {command}: {option}: it must start with http:// or https://\n"
 
 
 def test_a_server_that_is_not_there_is_one_line(

@@ -61,7 +61,7 @@ def test_an_unknown_outcome_as_json(run: Run, faulty: ScriptedSekha) -> None:
         (["show", "12345678"], 3, "CommandError", "an ID that starts with 12345678"),
         (["show", "nonsense"], 2, "SekhaValidationError", "ID: must be the UUID"),
         (["query", "x", "--since", "soon"], 2, "SekhaValidationError", "--since: must be a date"),
-        (["list", "--url", "localhost"], 2, "CommandError", "--url: it must begin with http://"),
+        (["list", "--url", "localhost"], 2, "CommandError", "--url: it must start with http://"),
         (["list", "--limit", "many"], 2, "UsageError", "--limit"),
         (["list", "--colour"], 2, "UsageError", "--colour"),
         (["list", "--subfolders"], 2, "UsageError", "--subfolders requires --folder"),

@@ -80,8 +80,8 @@ def test_nothing_is_overwritten_silently(
         (None, "", "sk-wrong", 4, "controller: unauthorized: "),
         ("http://127.0.0.1:1", "", None, 5, "controller: unreachable: "),
         (None, "http://127.0.0.1:1", None, 5, "bridge: unreachable: "),
-        ("localhost:8080", "", None, 2, "URL of the controller: it must begin with http:// or https://"),
-        (None, "localhost:5001", None, 2, "URL of the LLM bridge: it must begin with http:// or https://"),
+        ("localhost:8080", "", None, 2, "URL of the controller: it must start with http:// or https://"),
+        (None, "localhost:5001", None, 2, "URL of the LLM bridge: it must start with http:// or https://"),
     ],
 )
 def test_what_does_not_work_is_not_written(
@@ -191,8 +191,8 @@ def test_a_file_that_cannot_be_one_is_reported_before_a_question(
     [
         ([], "use --url and --api-key-file"),
         (["--url", "http://127.0.0.1:1"], "use --url and --api-key-file"),
-        (["--url", "localhost"], "--url: it must begin"),
-        (["--bridge-url", "localhost"], "--bridge-url: it must begin"),
+        (["--url", "localhost"], "--url: it must start"),
+        (["--bridge-url", "localhost"], "--bridge-url: it must start"),
         (["--api-key-file", "missing"], "does not exist"),
         (["--env-file", " "], "must not be blank"),
     ],

@@ -29,7 +29,7 @@ def _with_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--tools", "memory_store", "--read-only"], "--tools: memory_store changes the memory, which --read-only"),
         (
             ["--tools", "memory_prune", "--folder", "/a"],
-            "--tools: memory_prune is about the whole memory, and --folder",
+            "--tools: memory_prune applies to the whole memory, and --folder",
         ),
         (["--folder", "/"], "--folder: '/' is not a folder below /, such as /work/shop\n"),
         (
@@ -39,7 +39,7 @@ def _with_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--folder", "a/b/"], "--folder: 'a/b/' ends with /: use /a/b for that folder"),
         (["--folder", "/a//"], "--folder: '/a//' contains an empty name between two /\n"),
         (["--folder", "/a/ /b"], "--folder: '/a/ /b' contains an empty name between two /\n"),
-        (["--folder", "/a/../b"], "--folder: must not have . or .. for a folder"),
+        (["--folder", "/a/../b"], "--folder: must not contain . or .. as a name"),
         (["--folder", " "], "must not be blank"),
         (["--port", "1"], "--host, --port and --allow-host require --http"),
         (["--host", "::"], "--host, --port and --allow-host require --http"),
@@ -47,7 +47,7 @@ def _with_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--http", "--host", "0.0.0.0"], "0.0.0.0 can be reached from other machines: set SEKHA_MCP_TOKEN to a token"),
         (["--http", "--host", "::"], ":: can be reached from other machines: set SEKHA_MCP_TOKEN to a token"),
         (["--http", "--allow-host", "x:1"], "--allow-host: must be a name without scheme and port, such as memory."),
-        (["--url", "localhost"], "--url: it must begin with http://"),
+        (["--url", "localhost"], "--url: it must start with http://"),
     ],
 )
 def test_wrong_usage_is_2_and_nothing_is_served(

@@ -237,3 +237,39 @@ def test_the_reference_has_every_type_once() -> None:
     names = ", ".join(listed).split(", ")
     assert sorted([*names, "ClientConfig"]) == sorted(sekha.types.__all__)  # which has a page beside SekhaConfig
     assert [list(one.split(", ")) for one in listed] == [sorted(one.split(", ")) for one in listed]
+
+
+def cited(text: str) -> Set[str]:
+    """Words that may be private: numbers such as D1, others such as C1 in brackets or a cell, and names of tests."""
+    brackets = re.findall(r"[(|,] *[A-Z]\d+(?=[),| ])", text)
+    return {*re.findall(r"\bD\d+\b|\btest_\w+", text), *(one.strip("(|, ") for one in brackets)}
+
+
+def private_names() -> Set[str]:
+    """The numbers of promises and of differences between servers, and the names of tests."""
+    promises = re.findall(r"^\| ([A-Z]\d+) \|", page("docs/contributing/promises.md"), re.MULTILINE)
+    terms = re.findall(r"^(D.*)\n:   ", page("docs/contributing/server-differences.md"), re.MULTILINE)
+    tests = (path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    names = re.findall(r"^ *(?:async )?def (test_\w+)", "\n".join(tests), re.MULTILINE)
+    found = {*promises, *re.findall(r"\bD\d+\b", "\n".join(terms)), *names}
+    assert {"C1", "D1", "test_pages_for_users_have_no_private_names"} <= found
+    assert {"C1", "D1"} <= cited("shown (C1) and D1") & found
+    return found
+
+
+def test_pages_for_users_have_no_private_names() -> None:
+    """Blocks of code are left out: they may be tests."""
+    pages = [path for name in ("docs", "examples", "skills") for path in (ROOT / name).rglob("*.md")]
+    private = private_names()
+    for path in [*pages, ROOT / "README.md", ROOT / "SECURITY.md"]:
+        if "contributing" not in path.parts:
+            text = re.sub(r"^( *)```.*?^\1```", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+            assert private & cited(text) == set(), path
+
+
+def test_public_docstrings_have_no_private_names() -> None:
+    public = [getattr(module, name) for module in (sekha, sekha.types, sekha.errors) for name in module.__all__]
+    members = [member for one in public if inspect.isclass(one) for member in vars(one).values()]
+    docs = [inspect.getdoc(one) or "" for one in (*public, *members)]
+    assert sum(map(bool, docs)) > 300
+    assert private_names() & cited("\n".join(docs)) == set()

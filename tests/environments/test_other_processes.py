@@ -25,7 +25,7 @@ cloudpickle: Any = import_module("cloudpickle")
 
 REFUSED = (
     "{} cannot be pickled or copied, since its connections belong to this process; "
-    "pass a SekhaConfig and make a client in each process"
+    "pass a SekhaConfig and create a client in each process"
 )
 START = """
 import os, sys

@@ -92,12 +92,12 @@ def is_problem(answer: TestResponse, status: int, detail: str, unsure: bool = Fa
     ("path", "body", "detail"),
     [
         ("/search", None, "query: must not be blank"),
-        ("/search?q=%00", None, "query: must not hold a NUL character"),
+        ("/search?q=%00", None, "query: must not contain a NUL character"),
         ("/conversations/7/messages", None, "conversation_id: must be the UUID of a conversation"),
-        ("/conversations", {"messages": [{"role": "user"}]}, "messages[0].content: is missing"),
-        ("/conversations", {**SHIPPING, "lable": "x"}, "lable: is not known here"),
-        ("/conversations", ["no", "dictionary"], "conversation: a dictionary is needed"),
-        ("/conversations", "{ no JSON", "messages: is missing"),
+        ("/conversations", {"messages": [{"role": "user"}]}, "messages[0].content: is required"),
+        ("/conversations", {**SHIPPING, "lable": "x"}, "lable: is not a known argument"),
+        ("/conversations", ["no", "dictionary"], "conversation: must be a dictionary"),
+        ("/conversations", "{ no JSON", "messages: is required"),
     ],
 )
 def test_bad_input_is_refused_and_nothing_is_sent(

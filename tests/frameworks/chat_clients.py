@@ -245,7 +245,7 @@ class ChatClientTests:
         if end == "close":
             assert len(problems) == 1
         else:
-            assert "not complete" in str(warned[0].message)
+            assert "is incomplete" in str(warned[0].message)
         assert world.stored() == []
 
     async def test_the_calls_of_a_turn_get_the_same_block(self, world: World) -> None:

@@ -101,7 +101,7 @@ def test_nothing_else_of_ours_imports_the_framework() -> None:
 
 
 def test_a_missing_package_is_one_sentence_with_the_extra() -> None:
-    line = f"ModuleNotFoundError: sekha.integrations.{EXTRA.module} needs its extra: {INSTALL}"
+    line = f"ModuleNotFoundError: sekha.integrations.{EXTRA.module} requires its extra: {INSTALL}"
     assert run(f"{METADATA.format('real(name + str(name))')}; {IMPORT}") == line
     half = f"import sys; sys.modules[{_imported_modules()[0]!r}] = None; {IMPORT}"
     assert run(half) == line

@@ -74,7 +74,7 @@ def test_a_missing_package_is_named_by_its_extra(supported: Any, monkeypatch: py
     monkeypatch.setattr(_extra, "version", missing)
     with pytest.raises(ModuleNotFoundError) as caught, extra_imports("one-two"):
         raise AssertionError("nothing is imported")
-    assert str(caught.value) == f"{MODULE} needs its extra: {INSTALL}"
+    assert str(caught.value) == f"{MODULE} requires its extra: {INSTALL}"
     assert caught.value.name == "one"
     assert caught.value.__suppress_context__
 
@@ -83,7 +83,7 @@ def test_half_of_an_installation_is_named_by_its_extra(supported: Any) -> None:
     supported("1.2")
     with pytest.raises(ModuleNotFoundError) as caught, extra_imports("one-two"):
         import no_such_package  # type: ignore[import-not-found] # noqa: F401 - that it is not there is the test
-    assert str(caught.value) == f"{MODULE} needs its extra: {INSTALL}"
+    assert str(caught.value) == f"{MODULE} requires its extra: {INSTALL}"
     assert caught.value.name == "no_such_package"
 
 
@@ -92,7 +92,7 @@ def test_an_older_python_is_named_before_the_package(supported: Any) -> None:
     supported("1.2", python=newer)
     with pytest.raises(ModuleNotFoundError) as caught, extra_imports("one-two"):
         raise AssertionError("nothing is imported")
-    assert str(caught.value) == f"{MODULE} needs Python {newer} or later and its extra: {INSTALL}"
+    assert str(caught.value) == f"{MODULE} requires Python {newer} or later and its extra: {INSTALL}"
 
 
 def test_other_errors_of_an_import_stay_what_they_are(supported: Any) -> None:

@@ -74,37 +74,49 @@ def enters(gate: Any) -> Any:
 # ---- arguments -----------------------------------------------------------------------------------------------------
 
 BAD: Dict[str, Tuple[Dict[str, Any], str]] = {
-    "no address": ({"redis": ""}, "redis: an address such as redis://localhost:6379 is needed; it must begin with"),
-    "of a web page": ({"redis": f"http://:{PASSWORD}@h"}, "redis: an address such as .* it must begin with redis://"),
-    "a bad port": ({"redis": f"redis://:{PASSWORD}@h:x"}, "redis: an address such as .* it cannot be read"),
-    "a bad option": ({"redis": "redis://h?socket_timeout=x"}, "redis: an address such as .* it cannot be read"),
-    "an unknown option": ({"redis": "redis://h?nosuch=1"}, "redis: an address such as .* there is no option 'nosuch'"),
-    "one with TLS": ({"redis": "rediss://h?nosuch=1"}, "redis: an address such as .* there is no option 'nosuch'"),
-    "one of a socket": ({"redis": "unix:///x?nosuch=1"}, "redis: an address such as .* there is no option 'nosuch'"),
+    "no address": ({"redis": ""}, "redis: expected an address such as redis://localhost:6379; it must start with"),
+    "of a web page": (
+        {"redis": f"http://:{PASSWORD}@h"},
+        "redis: expected an address such as .* it must start with redis://",
+    ),
+    "a bad port": ({"redis": f"redis://:{PASSWORD}@h:x"}, "redis: expected an address such as .* it is invalid"),
+    "a bad option": ({"redis": "redis://h?socket_timeout=x"}, "redis: expected an address such as .* it is invalid"),
+    "an unknown option": (
+        {"redis": "redis://h?nosuch=1"},
+        "redis: expected an address such as .* there is no option 'nosuch'",
+    ),
+    "one with TLS": (
+        {"redis": "rediss://h?nosuch=1"},
+        "redis: expected an address such as .* there is no option 'nosuch'",
+    ),
+    "one of a socket": (
+        {"redis": "unix:///x?nosuch=1"},
+        "redis: expected an address such as .* there is no option 'nosuch'",
+    ),
     "no number of a database": ({"redis": "redis://h/main"}, "redis: .* the number of a database, such as /0"),
-    "a slash in a password": ({"redis": f"redis://:1/{PASSWORD}@h"}, "redis: .* has to be percent-encoded"),
-    "a hash in a password": ({"redis": f"redis://:1#{PASSWORD}@h"}, "redis: .* has to be percent-encoded"),
-    "a ? in a password": ({"redis": f"redis://:1?{PASSWORD}@h"}, "redis: .* has to be percent-encoded"),
-    "None": ({"redis": None}, "redis: .* or a redis.Redis is needed, not builtins.NoneType"),
-    "an async client": ({"redis": redis_asyncio.Redis()}, "redis: .* is needed, not redis.asyncio.client.Redis"),
-    "an empty name": ({"name": ""}, "name: a text of up to 200 characters without"),
-    "a name with braces": ({"name": "a}b"}, "name: a text"),
-    "a name with a space": ({"name": "a b"}, "name: a text"),
-    "a name of a number": ({"name": 7}, "name: a text"),
-    "a long name": ({"name": "a" * 201}, "name: a text"),
-    "a bad prefix": ({"prefix": "{x}"}, "prefix: a text"),
-    "no prefix": ({"prefix": ""}, "prefix: a text"),
+    "a slash in a password": ({"redis": f"redis://:1/{PASSWORD}@h"}, "redis: .* must be percent-encoded"),
+    "a hash in a password": ({"redis": f"redis://:1#{PASSWORD}@h"}, "redis: .* must be percent-encoded"),
+    "a ? in a password": ({"redis": f"redis://:1?{PASSWORD}@h"}, "redis: .* must be percent-encoded"),
+    "None": ({"redis": None}, "redis: .* or a redis.Redis; got builtins.NoneType"),
+    "an async client": ({"redis": redis_asyncio.Redis()}, "redis: .*; got redis.asyncio.client.Redis"),
+    "an empty name": ({"name": ""}, "name: expected a text of up to 200 characters without"),
+    "a name with braces": ({"name": "a}b"}, "name: expected a text"),
+    "a name with a space": ({"name": "a b"}, "name: expected a text"),
+    "a name of a number": ({"name": 7}, "name: expected a text"),
+    "a long name": ({"name": "a" * 201}, "name: expected a text"),
+    "a bad prefix": ({"prefix": "{x}"}, "prefix: expected a text"),
+    "no prefix": ({"prefix": ""}, "prefix: expected a text"),
 }
 BAD_FOR_WRITES: Dict[str, Tuple[Dict[str, Any], str]] = {
-    "no place": ({"limit": 0}, "limit: a whole number of at least 1"),
-    "half a place": ({"limit": 1.5}, "limit: a whole number"),
-    "a short lease": ({"lease": 0.5}, "lease: at least 1 second"),
-    "no lease": ({"lease": None}, "lease: a number above 0"),
+    "no place": ({"limit": 0}, "limit: expected a whole number of at least 1"),
+    "half a place": ({"limit": 1.5}, "limit: expected a whole number"),
+    "a short lease": ({"lease": 0.5}, "lease: expected at least 1 second"),
+    "no lease": ({"lease": None}, "lease: expected seconds, above 0"),
 }
 BAD_FOR_REQUESTS: Dict[str, Tuple[Dict[str, Any], str]] = {
-    "no request": ({"requests": 0}, "requests: a whole number of at least 1"),
-    "a text": ({"requests": "many"}, "requests: a whole number"),
-    "no window": ({"window": 0}, "window: a number above 0"),
+    "no request": ({"requests": 0}, "requests: expected a whole number of at least 1"),
+    "a text": ({"requests": "many"}, "requests: expected a whole number"),
+    "no window": ({"window": 0}, "window: expected seconds, above 0"),
 }
 
 
@@ -138,14 +150,14 @@ class Awaited:
 
 
 BAD_SETTINGS: Dict[str, Tuple[Any, str]] = {
-    "a word": ("machine", "is needed, not 'machine'"),
-    "an address": (f"redis://:{PASSWORD}@h", "is needed, not an address; see sekha.integrations.redis"),
-    "None": (None, "is needed, not NoneType"),
-    "a number": (4, "is needed, not int"),
-    "a function": (print, "is needed, not builtin_function_or_method"),
-    "a client of Redis": (Redis(), "is needed, not Redis"),
-    "a class": (RedisWriteGate, r"is needed: make one of the class, RedisWriteGate\(...\)"),
-    "another method": (TakesNothing(), r"is needed: acquire\(\) of TakesNothing cannot be called with the seconds"),
+    "a word": ("machine", "; got 'machine'"),
+    "an address": (f"redis://:{PASSWORD}@h", ", not an address; see sekha.integrations.redis"),
+    "None": (None, "; got NoneType"),
+    "a number": (4, "; got int"),
+    "a function": (print, "; got builtin_function_or_method"),
+    "a client of Redis": (Redis(), "; got Redis"),
+    "a class": (RedisWriteGate, r": pass an instance, RedisWriteGate\(...\)"),
+    "another method": (TakesNothing(), r": acquire\(\) of TakesNothing must accept one argument"),
 }
 
 
@@ -158,7 +170,7 @@ def test_a_setting_that_cannot_be_used_is_refused(made: Any, setting: str, what:
     value, message = BAD_SETTINGS[what]
     address = "controller_url" if made in (SekhaClient, AsyncSekhaClient, SekhaConfig) else "base_url"
     with pytest.raises(
-        SekhaConfigError, match=rf'^{setting}: "\w+".* gate with acquire\(deadline\) {message}'
+        SekhaConfigError, match=rf'^{setting}: expected "\w+".* gate with acquire\(deadline\){message}'
     ) as caught:
         made(**{address: "http://localhost:8080", "api_key": "k", setting: value})
     assert PASSWORD not in str(caught.value)
@@ -167,7 +179,7 @@ def test_a_setting_that_cannot_be_used_is_refused(made: Any, setting: str, what:
 def test_blocking_clients_refuse_a_gate_that_is_awaited() -> None:
     awaited: Any = Awaited()  # type checkers refuse it
     config = SekhaConfig(controller_url="http://localhost:8080", api_key="k", write_gate=awaited)
-    with pytest.raises(SekhaConfigError, match=r"^write_gate: its acquire\(\) is async, so it works in async"):
+    with pytest.raises(SekhaConfigError, match=r"^write_gate: its acquire\(\) is async, which only async"):
         SekhaClient(config)
     with pytest.raises(SekhaConfigError, match=r"^rate_limiter: its acquire\(\) is async"):
         SekhaClient(config, write_gate="process", rate_limiter=awaited)
@@ -176,14 +188,16 @@ def test_blocking_clients_refuse_a_gate_that_is_awaited() -> None:
 
 @BOTH
 def test_without_a_client_the_name_is_needed(cls: Any) -> None:
-    with pytest.raises(SekhaConfigError, match=r"^name: it is needed where the gate is used without"):
+    with pytest.raises(SekhaConfigError, match=r"^name: required if the gate is used without"):
         cls(URL).acquire(0)
 
 
 @BOTH
 @pytest.mark.parametrize("deadline", ["x", -1, True, float("nan"), [0]])
 def test_a_deadline_that_cannot_be_used_is_refused(cls: Any, deadline: Any) -> None:
-    with pytest.raises(SekhaConfigError, match=r"^deadline: a number above 0 .* 0 for not waiting, or None for no"):
+    with pytest.raises(
+        SekhaConfigError, match=r"^deadline: expected seconds, above 0 .* 0 to not wait, or None for no"
+    ):
         cls("redis://127.0.0.1:1", name="m").acquire(deadline)
 
 
@@ -238,7 +252,7 @@ def test_a_password_is_left_out_of_the_pickle_of_a_config() -> None:
     with pytest.raises(SekhaConfigError) as caught:
         SekhaClient(twin, api_key="k")
     assert caught.value.message == (
-        "write_gate is missing: the pickle of the SekhaConfig has left it out; pass write_gate=..., or pickle "
+        "write_gate is missing: the pickle of the SekhaConfig omits it; pass write_gate=..., or pickle "
         "config.with_secrets()"
     )
     SekhaClient(twin, api_key="k", write_gate="process").close()
@@ -249,9 +263,7 @@ def test_no_variable_takes_the_place_of_a_gate_that_a_pickle_has_left_out(monkey
     """With a word, the limit would not be shared any more."""
     monkeypatch.setenv("SEKHA_WRITE_GATE", "shared")
     config = SekhaConfig(controller_url="http://h:8080", write_gate=RedisWriteGate(f"redis://:{PASSWORD}@h", name="m"))
-    with pytest.raises(
-        SekhaConfigError, match=r"^write_gate is missing: .* has left it out; pass write_gate=\.\.\., or"
-    ):
+    with pytest.raises(SekhaConfigError, match=r"^write_gate is missing: .* omits it; pass write_gate=\.\.\., or"):
         SekhaClient(pickle.loads(pickle.dumps(config)), api_key="k")
 
 
@@ -259,7 +271,7 @@ def test_no_variable_takes_the_place_of_a_gate_that_a_pickle_has_left_out(monkey
 def test_a_gate_of_a_client_of_the_user_stays_in_its_process(cls: Any) -> None:
     gate = cls(Redis(host="h", port=7, db=3, password=PASSWORD))
     assert repr(gate) == f"{cls.__name__}('redis://h:7/3')"
-    with pytest.raises(TypeError, match=r"cannot be pickled with a Redis client of yours, .* make it from an address"):
+    with pytest.raises(TypeError, match=r"cannot be pickled with your own Redis client, .* create it from an address"):
         pickle.dumps(SekhaConfig(**{gate._setting: gate}))
 
 
@@ -268,7 +280,8 @@ def test_a_missing_package_is_one_sentence_with_the_extra() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     last = done.stderr.splitlines()[-1]
     assert (
-        last == "ModuleNotFoundError: sekha.integrations.redis needs its extra: pip install 'sekha-python-sdk[redis]'"
+        last
+        == "ModuleNotFoundError: sekha.integrations.redis requires its extra: pip install 'sekha-python-sdk[redis]'"
     )
 
 
@@ -299,10 +312,10 @@ def locked() -> Iterator[RedisServer]:
 @pytest.mark.parametrize(
     ("who", "message"),
     [
-        ("", "accepts no such user or password: "),
-        (":wrong-CANARY@", "accepts no such user or password: "),
-        (f"nobody:{PASSWORD}@", "accepts no such user or password: "),
-        (f"reader:{PASSWORD}@", "does not allow its user what is needed: "),
+        ("", "rejected the user or password: "),
+        (":wrong-CANARY@", "rejected the user or password: "),
+        (f"nobody:{PASSWORD}@", "rejected the user or password: "),
+        (f"reader:{PASSWORD}@", "does not grant its user the required permissions: "),
     ],
 )
 def test_a_user_that_is_refused_is_a_setting_to_correct(cls: Any, who: str, message: str, locked: RedisServer) -> None:
@@ -322,7 +335,7 @@ def test_a_user_needs_few_permissions(cls: Any, locked: RedisServer) -> None:
     release = enters(gate)
     assert release is not None
     release()
-    with pytest.raises(SekhaConfigError, match="does not allow its user what is needed"):
+    with pytest.raises(SekhaConfigError, match="does not grant its user the required permissions"):
         enters(cls(locked.url.replace("//", f"//worker:{PASSWORD}@"), name="m", prefix="other"))
 
 
@@ -337,7 +350,7 @@ def test_a_user_needs_few_permissions(cls: Any, locked: RedisServer) -> None:
 def test_each_version_of_redis_says_in_its_words_that_a_user_may_not(text: str) -> None:
     found = redis_error("write_gate", URL, ResponseError(text))
     assert isinstance(found, SekhaConfigError)
-    assert found.message == f"write_gate: Redis at {URL} does not allow its user what is needed: {text}"
+    assert found.message == f"write_gate: Redis at {URL} does not grant its user the required permissions: {text}"
 
 
 @BOTH
@@ -346,7 +359,7 @@ def test_a_user_who_may_run_scripts_but_not_what_is_in_them(cls: Any, locked: Re
         client.acl_setuser(
             "scripts", enabled=True, passwords=[f"+{PASSWORD}"], keys=["sekha:*"], commands=["+@scripting"]
         )
-    with pytest.raises(SekhaConfigError, match="does not allow its user what is needed"):
+    with pytest.raises(SekhaConfigError, match="does not grant its user the required permissions"):
         enters(cls(locked.url.replace("//", f"//scripts:{PASSWORD}@"), name="m"))
 
 
@@ -387,7 +400,7 @@ def test_keys_of_another_kind(cls: Any, redis: RedisServer) -> None:
 def test_a_replica_that_is_read_only(cls: Any, redis: RedisServer) -> None:
     replica = server_with("--replicaof", "127.0.0.1", str(redis.port))
     try:
-        with pytest.raises(SekhaConnectionError, match="is a read-only replica; give the address of the primary"):
+        with pytest.raises(SekhaConnectionError, match="is a read-only replica; pass the address of the primary"):
             enters(cls(replica.url, name="m"))
     finally:
         replica.close()
@@ -409,7 +422,7 @@ def test_a_redis_that_does_not_answer(cls: Any) -> None:
     try:
         gate = cls(f"{server.url}?socket_timeout=0.2&socket_connect_timeout=0.2", name="m")
         server.pause()
-        with pytest.raises(SekhaConnectionError, match="does not answer in time"):
+        with pytest.raises(SekhaConnectionError, match="did not respond in time"):
             enters(gate)
         server.go_on()
         release = enters(gate)

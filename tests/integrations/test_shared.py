@@ -78,7 +78,7 @@ def test_blocking_calls_need_a_memory_for_them(memory: Memory) -> None:
     other = AsyncMemory(AsyncSekhaClient(**SETTINGS), Scope("shop", "ann"))
     assert blocking(memory) is memory
     with pytest.raises(
-        SekhaValidationError, match=r"^memory: is an AsyncMemory, which blocking calls cannot use"
+        SekhaValidationError, match=r"^memory: is an AsyncMemory, which sync calls cannot use"
     ) as caught:
         blocking(other)
     assert caught.value.field == "memory"

@@ -25,9 +25,9 @@ async def test_a_memory_that_is_down_is_an_error_of_each_call_until_it_is_back()
         for tool, arguments in (("memory_search", {"query": "x"}), ("memory_stats", {})):
             error = await peer.error(tool, **arguments)
             assert f"127.0.0.1:{port}" in error
-            assert error.endswith("That does not mean that nothing is remembered.")
+            assert error.endswith("That does not mean that nothing is stored.")
         assert (await peer.error("memory_store", messages=SAID)).endswith("Nothing was changed.")
-        with pytest.raises(Exception, match="That does not mean that nothing is remembered") as caught:
+        with pytest.raises(Exception, match="That does not mean that nothing is stored") as caught:
             await peer.session.get_prompt("recall", {"topic": "x"})
         refused: Any = caught.value
         assert refused.error.code == -32603
@@ -70,13 +70,13 @@ async def test_an_answer_that_is_nonsense_is_an_error(sekha: LocalSekha) -> None
             assert await peer.data("memory_search", query="x") == {"results": []}
 
 
-@pytest.mark.filterwarnings("ignore:a hybrid search found results by meaning only:sekha.SekhaWarning")
+@pytest.mark.filterwarnings("ignore:a hybrid search returned results by meaning only:sekha.SekhaWarning")
 async def test_a_failed_search_for_words_is_noted(sekha: LocalSekha) -> None:
     with ScriptedSekha(sekha) as scripted:
         scripted.fail(FTS, answer_with(500, {"error": "no index"}), times=2)
         async with connected(scripted.options, max_retries=0) as peer:
             await peer.store("We ship on Fridays.")
-            note = "Only meanings were searched, since the search for words failed."
+            note = "Only the search by meaning was made, since the full-text search failed."
             assert (await peer.data("memory_search", query="ship"))["note"] == note
             assert (await peer.text("memory_get_context", query="ship")).endswith(note)
 
@@ -86,7 +86,7 @@ async def test_a_bug_is_an_error_and_not_the_end(
 ) -> None:
     monkeypatch.setattr("sekha.mcp_server.tools.statistics_of", lambda stats: stats["nonsense"])
     async with connected(sekha.options) as peer:
-        said = "memory_stats failed by an error of the server; its log has the details."
+        said = "memory_stats failed because of an error in the server; its log has the details."
         assert await peer.error("memory_stats") == said
         assert await peer.data("memory_search", query="x") == {"results": []}
     out, err = capsys.readouterr()

@@ -60,7 +60,7 @@ async def test_nothing_of_another_folder_is_seen_or_changed(seed: int, profile: 
             if not result.get("isError"):
                 worked.add(tool)
         for id in world.others:
-            with pytest.raises(Exception, match="there is no such conversation"):
+            with pytest.raises(Exception, match="there is no conversation with this ID"):
                 await peer.session.read_resource(f"sekha://conversations/{id}")
         prompt = await peer.session.get_prompt("recall", {"topic": "tea TEXTSECRET8"})
         _check_no_secret(world, json.dumps(plain(prompt)), {"topic": "TEXTSECRET8"})
@@ -94,7 +94,7 @@ async def test_an_id_of_elsewhere_is_as_unknown_as_one_that_does_not_exist(optio
         for tool, more in (("memory_export", {}), ("memory_update", {"label": "x"})):
             errors = {await peer.error(tool, conversation_id=id, **more) for id in (elsewhere, UNKNOWN)}
             assert errors == {
-                "conversation_id: there is no such conversation; memory_search returns the ids of those that there are"
+                "conversation_id: there is no conversation with this ID; memory_search returns the IDs of existing ones"
             }
 
 

@@ -217,7 +217,7 @@ WAYS: Dict[str, Any] = {"method": "POST", "path": "/api/v1/conversations", "atte
             "limit: must be at most 20",
         ),
         (SekhaValidationError("filters.folder: must not be blank", sent=False), False, "folder: must not be blank"),
-        (SekhaNotFoundError("no", path="/mcp/tools/memory_export"), False, "conversation_id: there is no such"),
+        (SekhaNotFoundError("no", path="/mcp/tools/memory_export"), False, "conversation_id: there is no conversation"),
         (SekhaNotFoundError("no route", path="/api/v1/query"), False, "no route (status 404). That does not mean"),
         (SekhaAuthError("wrong key", path="/mcp/tools/memory_stats"), False, "has to set SEKHA_MCP_API_KEY for"),
         (SekhaAuthError("wrong key", path="/api/v1/query"), True, "has to set SEKHA_API_KEY for this server"),

@@ -68,7 +68,7 @@ async def test_what_was_recalled_is_not_stored(options: Any) -> None:
         [page] = await peer.export(id)
         assert [one["content"] for one in page["messages"]] == ["When do we ship?"]
         assert await peer.error("memory_store", messages=[{"role": "user", "content": block}]) == (
-            "messages: has nothing that is not remembered already"
+            "messages: contains nothing that is not stored already"
         )
 
 
@@ -238,30 +238,38 @@ async def test_the_statistics_are_short(options: Any) -> None:
 # Refusals
 
 BAD: List[Any] = [
-    ("memory_search", {}, "query: is missing"),
+    ("memory_search", {}, "query: is required"),
     ("memory_search", {"query": " "}, "query: must not be blank"),
     ("memory_search", {"query": 4}, "query: must be a string, not int"),
     ("memory_search", {"query": "x", "limit": 21}, "limit: must be at most 20"),
     ("memory_search", {"query": "x", "limit": "5"}, "limit: must be a whole number, not str"),
-    ("memory_search", {"query": "x", "filters": {}}, "filters: is not known here; is it misspelt?"),
-    ("memory_search", {"query": "x", "folder": "/a/../b"}, "folder: must not have . or .. for a folder"),
+    ("memory_search", {"query": "x", "filters": {}}, "filters: is not a known argument; check the spelling"),
+    ("memory_search", {"query": "x", "folder": "/a/../b"}, "folder: must not contain . or .. as a name"),
     ("memory_search", {"query": "x", "min_score": 2}, "min_score: must be at most 1"),
     ("memory_search", {"query": "x", "start_date": "soon"}, "start_date: must be a date"),
     ("memory_get_context", {"query": "x", "max_tokens": 99}, "max_tokens: must be at least 100"),
-    ("memory_get_context", {"query": "x", "limit": 3}, "limit: is not known here; is it misspelt?"),
-    ("memory_store", {}, "messages: is missing"),
+    ("memory_get_context", {"query": "x", "limit": 3}, "limit: is not a known argument; check the spelling"),
+    ("memory_store", {}, "messages: is required"),
     ("memory_store", {"messages": []}, "messages: must not be empty"),
     ("memory_store", {"messages": "We ship on Fridays."}, "messages: must be a list, not str"),
-    ("memory_store", {"messages": [{"role": "user"}]}, "messages[0].content: is missing"),
+    ("memory_store", {"messages": [{"role": "user"}]}, "messages[0].content: is required"),
     ("memory_store", {"messages": [{"role": "wizard", "content": "x"}]}, "messages[0].role: must be 'user', 'ass"),
-    ("memory_store", {"messages": [{"role": "user", "content": "x", "id": 1}]}, "messages[0].id: is not known here"),
-    ("memory_update", {"conversation_id": UNKNOWN}, "label: is missing; give something to change"),
+    (
+        "memory_store",
+        {"messages": [{"role": "user", "content": "x", "id": 1}]},
+        "messages[0].id: is not a known argument",
+    ),
+    ("memory_update", {"conversation_id": UNKNOWN}, "label: is required unless another field is given"),
     ("memory_update", {"conversation_id": UNKNOWN, "status": "gone"}, "status: must be 'active' or 'archived'"),
     ("memory_update", {"conversation_id": "x", "label": "y"}, "conversation_id: must be the UUID of a conversation"),
-    ("memory_update", {"conversation_id": UNKNOWN, "label": "y"}, "conversation_id: there is no such conversation"),
-    ("memory_export", {}, "conversation_id: is missing"),
+    (
+        "memory_update",
+        {"conversation_id": UNKNOWN, "label": "y"},
+        "conversation_id: there is no conversation with this ID",
+    ),
+    ("memory_export", {}, "conversation_id: is required"),
     ("memory_export", {"conversation_id": UNKNOWN, "page": 0}, "page: must be at least 1"),
-    ("memory_export", {"conversation_id": UNKNOWN}, "conversation_id: there is no such conversation"),
+    ("memory_export", {"conversation_id": UNKNOWN}, "conversation_id: there is no conversation with this ID"),
     ("memory_prune", {"threshold_days": -1}, "threshold_days: must be at least 0"),
     ("memory_stats", {"label": ""}, "label: must not be empty"),
     ("memory_stats", {"end_date": "x"}, "end_date: must be a date"),
@@ -282,7 +290,7 @@ async def test_null_counts_as_missing(options: Any) -> None:
     async with connected(options) as peer:
         nothing = dict.fromkeys(("limit", "folder", "label", "start_date", "end_date", "min_score"))
         assert await peer.data("memory_search", query="x", **nothing) == {"results": []}
-        assert await peer.error("memory_search", query=None) == "query: is missing"
+        assert await peer.error("memory_search", query=None) == "query: is required"
 
 
 async def test_an_unknown_tool_is_an_error_of_the_protocol(options: Any) -> None:
@@ -314,7 +322,7 @@ async def _read(peer: Peer, uri: str) -> str:
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        (f"sekha://conversations/{UNKNOWN}", "there is no such conversation"),
+        (f"sekha://conversations/{UNKNOWN}", "there is no conversation with this ID"),
         ("sekha://conversations/nonsense", "must be the UUID of a conversation"),
         (f"sekha://conversations/{UNKNOWN}?page=0", "there is no resource"),
         (f"sekha://conversations/{UNKNOWN}/messages", "there is no resource"),
@@ -361,11 +369,11 @@ async def test_the_prompt_begins_with_what_is_remembered(options: Any) -> None:
     ("name", "arguments", "said"),
     [
         ("remember", {"topic": "x"}, "there is no prompt 'remember'; there is recall"),
-        ("recall", {}, "topic: is missing"),
+        ("recall", {}, "topic: is required"),
         ("recall", {"topic": " "}, "topic: must not be blank"),
-        ("recall", {"topic": "x", "colour": "red"}, "colour: is not known here; the only argument is topic"),
-        ("recall", {"topic": "x", "query": "y"}, "query: is not known here"),
-        ("recall", {"topic": "x", "max_tokens": "500"}, "max_tokens: is not known here"),
+        ("recall", {"topic": "x", "colour": "red"}, "colour: is not a known argument; the only argument is topic"),
+        ("recall", {"topic": "x", "query": "y"}, "query: is not a known argument"),
+        ("recall", {"topic": "x", "max_tokens": "500"}, "max_tokens: is not a known argument"),
     ],
 )
 async def test_a_prompt_that_cannot_be_made(name: str, arguments: Dict[str, str], said: str, options: Any) -> None:

@@ -31,10 +31,10 @@ def pair(name: str, url: str) -> Tuple[Any, Any]:
 @pytest.mark.parametrize("name", NAMES)
 async def test_the_wrong_with_names_the_other_flavour(name: str) -> None:
     blocking, awaited = pair(name, "http://127.0.0.1:9")
-    with pytest.raises(TypeError, match=f"^{name} is used with `with`; for `async with` there is Async{name}"):
+    with pytest.raises(TypeError, match=f"^{name} requires `with`; for `async with`, use Async{name}"):
         async with blocking:
             pass
-    with pytest.raises(TypeError, match=f"^Async{name} is used with `async with`; for `with` there is {name}"):
+    with pytest.raises(TypeError, match=f"^Async{name} requires `async with`; for `with`, use {name}"):
         with awaited:
             pass
 

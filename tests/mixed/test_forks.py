@@ -163,7 +163,7 @@ print(client.bridge.health()["status"])  # on the connection of the stream
 client.close()
 """
     *in_children, pid, text, status = run(code, server, ca, dev=True)
-    message = f"the stream belongs to process {pid}, and only that can read it: this one is a fork of it"
+    message = f"the stream belongs to process {pid}; a forked process cannot read it"
     assert in_children == [f"SekhaClosedError|True|True|Once |{message}|3"] * 7
     assert text == "".join(WORDS)
     assert status == "healthy"

@@ -33,7 +33,7 @@ class Awaited:
 @pytest.mark.parametrize("make", [SekhaClient, AsyncSekhaClient, SekhaConfig])
 @pytest.mark.parametrize("hook", [Awaited(), Awaited().method, functools.partial(Awaited.method, Awaited())])
 def test_a_hook_that_must_be_awaited_is_refused(make: Any, hook: Any) -> None:
-    with pytest.raises(SekhaConfigError, match="on_retry: a plain function is needed"):
+    with pytest.raises(SekhaConfigError, match="on_retry: expected a plain function"):
         make(controller_url="http://x", api_key="k", on_retry=hook)
 
 

@@ -130,12 +130,12 @@ def make(request: Any, kind: str, caddy: Caddy) -> Iterator[Make]:
 @pytest.mark.parametrize(
     ("name", "size", "cls", "status", "unknown", "words"),
     [
-        ("down", 10, SekhaServerError, 502, True, "Bad Gateway (the answer was empty)"),
+        ("down", 10, SekhaServerError, 502, True, "Bad Gateway (the response was empty)"),
         ("closed", 10, SekhaServerError, 503, True, "We are closed"),
         ("closed", 8_000_000, SekhaServerError, 503, True, "We are closed"),
-        ("401", 10, SekhaAuthError, 401, False, "Unauthorized (the answer was empty)"),
-        ("401", 1_100_000, SekhaAuthError, 401, False, "Unauthorized (the answer was empty)"),
-        ("401", 8_000_000, SekhaAuthError, 401, False, "Unauthorized (the answer was empty)"),
+        ("401", 10, SekhaAuthError, 401, False, "Unauthorized (the response was empty)"),
+        ("401", 1_100_000, SekhaAuthError, 401, False, "Unauthorized (the response was empty)"),
+        ("401", 8_000_000, SekhaAuthError, 401, False, "Unauthorized (the response was empty)"),
         ("x" * 2_000_000, 10, SekhaAPIError, 431, False, "431 Request Header Fields Too Large"),
     ],
     ids=["server down", "closed", "closed, long", "401", "401, long", "401, longer", "431"],
@@ -186,7 +186,7 @@ def test_a_write_that_reached_the_server_may_have_been_applied(
     reply: Reply, status: int, make: Make, server: FakeServer
 ) -> None:
     server.on(CREATE, reply, MADE)
-    with pytest.raises(SekhaServerError, match="the answer was empty") as caught:
+    with pytest.raises(SekhaServerError, match="the response was empty") as caught:
         make(write("hasty"))
     assert outcome(caught.value) == (SekhaServerError, status, True, True)
     eventually(lambda: len(server.seen) == 1)  # the proxy may have given up before the server has read it
@@ -196,7 +196,7 @@ def test_a_write_that_reached_the_server_may_have_been_applied(
 @pytest.mark.promise("C1")
 def test_an_answer_that_the_server_breaks_off_is_no_answer(make: Make, server: FakeServer) -> None:
     server.on(CREATE, cut(), MADE)
-    with pytest.raises(SekhaConnectionError, match="in the middle of an answer") as caught:
+    with pytest.raises(SekhaConnectionError, match="in the middle of a response") as caught:
         make(write("good"))
     assert outcome(caught.value) == (SekhaConnectionError, None, True, True)
     make(write("good"))
@@ -212,7 +212,7 @@ def test_reads_are_repeated_after_an_empty_502(kind: str, caddy: Caddy, server: 
 def test_an_empty_502_is_the_reason_of_bad_health(make: Make, server: FakeServer) -> None:
     health = make(lambda client: client.with_options(headers={"x-case": "down"}).health_check())
     assert {one["status"] for one in health.values()} == {"unhealthy"}
-    assert all("Bad Gateway (the answer was empty)" in one["error"] for one in health.values())
+    assert all("Bad Gateway (the response was empty)" in one["error"] for one in health.values())
 
 
 @pytest.mark.promise("R11")

@@ -119,7 +119,7 @@ def make(request: Any, kind: str, haproxy: HAProxy) -> Iterator[Make]:
     [
         ("empty", SekhaServerError, 503, True, "No server is available to handle this request."),
         ("down", SekhaServerError, 503, True, "No server is available to handle this request."),
-        ("maintenance", SekhaServerError, 503, False, "Service Unavailable (the answer was empty)"),
+        ("maintenance", SekhaServerError, 503, False, "Service Unavailable (the response was empty)"),
         ("429", SekhaRateLimitError, 429, False, "You have sent too many requests"),
         ("401", SekhaAuthError, 401, False, "You need a valid user and password"),
         ("x" * 20_000, SekhaValidationError, 400, False, "Your browser sent an invalid request."),
@@ -167,7 +167,7 @@ def test_a_write_that_reached_the_server_may_have_been_applied(
 @pytest.mark.promise("C1")
 def test_an_answer_that_the_server_breaks_off_is_no_answer(make: Make, server: FakeServer) -> None:
     server.on(CREATE, cut(), MADE)
-    with pytest.raises(SekhaConnectionError, match="in the middle of an answer") as caught:
+    with pytest.raises(SekhaConnectionError, match="in the middle of a response") as caught:
         make(write("good"))
     assert outcome(caught.value) == (SekhaConnectionError, None, True, True)
     make(write("good"))

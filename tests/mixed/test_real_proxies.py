@@ -170,7 +170,7 @@ async def test_a_wrong_password_is_sent_once_and_not_shown(
     with pytest.raises(SekhaConnectionError) as caught:
         await call(behind, wrong, write=write)
     error = caught.value
-    assert f"{through(proxy)}: the proxy answered 40" in error.message
+    assert f"{through(proxy)}: the proxy responded 40" in error.message
     assert (error.attempts, error.sent, error.may_have_been_applied) == (1, False, False)
     assert not any(in_sight(text) for text in texts_of(error))
     assert behind.seen == []
@@ -197,7 +197,9 @@ async def test_socks_reaches_the_server(scheme: str, dante: int, behind: FakeSer
 async def test_what_socks_refuses_is_final(dante: int, server: FakeServer, call: Callable[..., Any]) -> None:
     server.url = "http://192.0.2.1:9"
     for user in ("", "me:canary@"):  # the rules allow this machine alone; and nobody has a password here
-        with pytest.raises(SekhaConnectionError, match=f"through the proxy 127.0.0.1:{dante}: the proxy ans") as caught:
+        with pytest.raises(
+            SekhaConnectionError, match=f"through the proxy 127.0.0.1:{dante}: the proxy resp"
+        ) as caught:
             await call(server, f"socks5://{user}127.0.0.1:{dante}")
         assert (caught.value.attempts, caught.value.sent) == (1, False)
         assert not any(in_sight(text) for text in texts_of(caught.value))

@@ -215,7 +215,7 @@ def test_where_files_cannot_be_locked_each_client_counts_for_itself(
             client.controller.create_conversation(messages=MESSAGES)
     told = [record for record in caplog.records if "write_gate" in record.getMessage()]
     assert [record.levelno for record in told] == [logging.WARNING]
-    assert "of this user alone" in told[0].getMessage()
+    assert "only this user can access" in told[0].getMessage()
 
 
 def test_a_folder_that_was_removed_is_made_again(server: FakeServer, folder: Path) -> None:

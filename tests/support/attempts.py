@@ -55,7 +55,7 @@ REFUSED: Dict[str, Tuple[Reply, Type[SekhaError]]] = {
 MISFITS: Dict[str, Tuple[Reply, Type[SekhaError]]] = {
     "no JSON": (body(b"OK"), SekhaDecodeError),
     "empty": (empty(200), SekhaDecodeError),
-    "another shape": (answer({"unexpected": True}), SekhaDecodeError),
+    "another format": (answer({"unexpected": True}), SekhaDecodeError),
 }
 FAULTS = {**TURNED_AWAY, **UNKNOWN, **REFUSED, **MISFITS}
 UNREACHABLE: Dict[str, Type[SekhaError]] = {

@@ -41,7 +41,7 @@ BODIES: List[Tuple[bytes, str, str]] = [
     (b"5", "5", "the answer: "),
     (b'"It is so"', "It is so", "the answer: "),
     (b"null", "", "the answer: "),
-    (b"", "the answer was empty", "no JSON"),
+    (b"", "the response was empty", "no JSON"),
     (b"<!doctype html><html><h1>It is so</h1></html>", "HTML page", "no JSON"),
     (b'{"error": "It is so', "It is so", "no JSON"),
     (b'{"error": "It is so \xff\xfe"}', "It is so", "no JSON"),

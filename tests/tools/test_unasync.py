@@ -93,6 +93,8 @@ def render(text: str) -> str:
         ("# AsyncPerLoop, but AsyncPerLoops", "# PerProcess, but PerLoops"),
         ("'\\nawait f(x)' '\\tAsyncStream'", "'\\nf(x)' '\\tStream'"),
         ("# Callers await the answer.", "# Callers await the answer."),
+        ('"""\n```python title="python -m asyncio"\nawait f(x)\n```\n"""', '"""\n```python\nf(x)\n```\n"""'),
+        ('"""\n```python title="app.py"\nx\n```\n"""', '"""\n```python title="app.py"\nx\n```\n"""'),
         ("", ""),
     ],
 )

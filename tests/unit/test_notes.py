@@ -143,7 +143,7 @@ def test_names_that_are_no_text_and_names_that_are_the_same(tmp_path: Path) -> N
     assert names == {
         "notes/é.md": "another file has the same name in a different Unicode form",
         "notes/\N{REPLACEMENT CHARACTER}.md": "its name is not UTF-8",
-        "notes/a\nb/c.md": "the name of its folder must not hold control characters",
+        "notes/a\nb/c.md": "the name of its folder must not contain control characters",
     }
 
 

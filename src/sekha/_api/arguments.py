@@ -26,16 +26,16 @@ from sekha.types._messages import MessageContent, MessageRole
 from sekha.types._requests import CreateConversationRequest, Filters, InputMessage, Role
 
 DEFAULT_IMPORTANCE = 5
-"""The importance of a conversation that is stored without one."""
+"""Default importance of a conversation."""
 
 PINNED_IMPORTANCE = 10
 """The importance of a pinned conversation."""
 
 MAX_TOOL_RESULTS = 20
-"""Results that a model may ask for."""
+"""Maximum number of results that a model may request."""
 
 Temperature = Union[Annotated[int, Limits(ge=0, le=2)], Annotated[float, Limits(ge=0, le=2)]]
-"""How freely a model answers."""
+"""Sampling temperature of a model."""
 
 
 @forbid_extra
@@ -187,7 +187,7 @@ class ScoreRequest(TypedDict):
 
 @allow_extra
 class AnyMessage(TypedDict):
-    """A message of any model; one that calls tools has no content."""
+    """A message of any model; a message with tool calls has no content."""
 
     role: NonEmptyStr
     content: NotRequired[Optional[MessageContent]]
@@ -195,7 +195,7 @@ class AnyMessage(TypedDict):
 
 @forbid_extra
 class RecallRequest(TypedDict, total=False):
-    """What the memory is asked by the workflows with a model, and what they do if it cannot be asked."""
+    """Arguments of the memory search of the workflows with a model."""
 
     prompt: NonBlankStr
     context_query: NonBlankStr
@@ -239,7 +239,7 @@ class MemoryRecallRequest(TypedDict):
 
 @forbid_extra
 class SearchToolRequest(TypedDict):
-    """Arguments of the tool with which a model searches."""
+    """Arguments of the search tool for models."""
 
     query: NonBlankStr
     limit: NotRequired[Annotated[int, Limits(ge=1, le=MAX_TOOL_RESULTS)]]
@@ -247,29 +247,29 @@ class SearchToolRequest(TypedDict):
 
 @forbid_extra
 class RememberToolRequest(TypedDict):
-    """Arguments of the tool with which a model remembers."""
+    """Arguments of the remember tool for models."""
 
     text: NonBlankStr
 
 
 def complete_conversation(conversation: Mapping[str, object]) -> Dict[str, Any]:
-    """Return a conversation as it is stored: validated, with label, folder, messages and importance.
+    """Return a conversation in its stored form: validated, with label, folder, messages and importance.
 
     Args:
         conversation: The arguments of ``create_conversation``; label, folder and importance may be missing.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
     """
     plain = copy_of_texts(conversation.get("messages")) if isinstance(conversation, dict) else None
     request = validate(CreateConversationRequest, conversation if plain is None else {**conversation, "messages": []})
     if "messages" not in request:
-        raise argument_error("messages", "is missing")
+        raise argument_error("messages", "is required")
     messages = cast("List[Dict[str, Any]]", request["messages"]) if plain is None else plain
     for i, message in enumerate(messages):
         if not is_valid_role(message["role"]):
             known = ", ".join(role.value for role in MessageRole)
-            raise argument_error(f"messages[{i}].role", f"must be one of {known}, and not {message['role']!r}")
+            raise argument_error(f"messages[{i}].role", f"must be one of {known}, not {message['role']!r}")
     if messages and all(_is_blank(message["content"]) for message in messages):
         raise argument_error("messages", "must not all be blank")
     return {
@@ -284,7 +284,7 @@ def validate_replacement(conversation: Mapping[str, object]) -> Dict[str, Any]:
     """Return what ``replace_conversation`` changes: validated messages, and label, folder and importance if given.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
     """
     completed = complete_conversation(conversation)
     given = validate(CreateConversationRequest, conversation)
@@ -300,10 +300,10 @@ def chat_body(messages: Sequence[Mapping[str, object]], options: Mapping[str, ob
 
     Args:
         messages: The messages.
-        options: Further arguments by name; those of ``extra_body`` are in the body as they are, and override others.
+        options: Other arguments by name; those of ``extra_body`` are added unchanged, and override others.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
     """
     request = validate(ChatRequest, {"messages": messages, **options})
     body: Dict[str, Any] = {**request, "messages": to_chat_messages(cast("List[Dict[str, Any]]", request["messages"]))}
@@ -315,7 +315,7 @@ def chat_body(messages: Sequence[Mapping[str, object]], options: Mapping[str, ob
 
 
 def check_extra_body(extra_body: Optional[Mapping[str, Any]]) -> None:
-    """Raise an error if further keys of a body would replace what the library itself decides."""
+    """Raise an error if additional keys of a body would override keys that the library sets."""
     for name in ("messages", "stream"):
         if name in (extra_body or ()):
-            raise argument_error(f"extra_body.{name}", "cannot be replaced")
+            raise argument_error(f"extra_body.{name}", "cannot be overridden")

@@ -26,15 +26,15 @@ from sekha.types import ChatChoice, ChatCompletion, ChatCompletionChunk, ChatMes
 _COMMON_KEYS = ("id", "created", "model")
 """Keys that are the same in all chunks of a completion."""
 _CHUNK_KEYS: Final = frozenset({*_COMMON_KEYS, "object", "choices", "usage", "error", "provider", "system_fingerprint"})
-"""Keys of chunks; an event that has others, and no choices and no usage, is not understood."""
+"""Keys of chunks; an event with other keys, and without choices and usage, is not recognized."""
 _KEEP_ALIVES: Final = frozenset({"ping", "keepalive", "keep-alive", "keep_alive", "heartbeat"})
 """Names of events that only keep a connection open."""
 _FIELDS: Final = (b":", b"data", b"event", b"id", b"retry")
-"""How a line of server-sent events may begin."""
+"""Possible starts of a line of server-sent events."""
 _MAX_SHOWN: Final = 200
-"""Characters of what is not understood that stand in a message."""
+"""Characters of unrecognized content that are quoted in an error."""
 _MAX_BLANKS: Final = 1024
-"""Bytes of white space after which it is not waited for more to see what a body is."""
+"""Bytes of whitespace after which the type of a body is decided."""
 
 
 def chunk_text(chunk: ChatCompletionChunk) -> str:
@@ -46,11 +46,11 @@ def chunk_text(chunk: ChatCompletionChunk) -> str:
 
 
 def body_kind(start: bytes, *, events: bool) -> Literal["events", "plain"] | None:
-    """Return what a body is by its first bytes: events, or one JSON value or page; None if there are too few of them.
+    """Return the type of a body by its first bytes: events, or one JSON value or page; None if there are too few bytes.
 
     Args:
         start: The bytes so far.
-        events: What the ``Content-Type`` says, which decides where the bytes could be anything.
+        events: Whether the ``Content-Type`` is that of events, which decides if the bytes are ambiguous.
     """
     first = b"" if BOM_UTF8.startswith(start) else start.removeprefix(BOM_UTF8).lstrip()
     if first[:1] in (b"{", b"[", b"<"):
@@ -76,7 +76,7 @@ class CompletionAccumulator:
         """Add the next chunk."""
         if len(self._common) < len(_COMMON_KEYS):
             for key in _COMMON_KEYS:
-                if chunk.get(key):  # Azure begins with a chunk of empty strings and a 0
+                if chunk.get(key):  # Azure starts with a chunk of empty strings and a 0
                     self._common.setdefault(key, chunk.get(key))
         if chunk.get("usage") is not None:
             self._usage = chunk.get("usage")
@@ -90,7 +90,7 @@ class CompletionAccumulator:
 
     @property
     def has_finish_reason(self) -> bool:
-        """Whether every choice so far had a finish reason, and there was one."""
+        """Whether there is a choice, and every choice so far has a finish reason."""
         return bool(self._finish_reasons) and len(self._finish_reasons) == len(self._texts)
 
     @property
@@ -115,19 +115,19 @@ class CompletionAccumulator:
 class ChatStreamDecoder:
     """Decodes the body of a response into chunks.
 
-    The body has server-sent events, or it is the plain completion of a bridge that cannot stream; its first bytes
-    decide. A stream is complete with ``[DONE]`` or with the finish reasons of all choices. Four ends are errors: the
-    bytes end before either of them, the bytes end inside an event, an event carries an error, or there was no finish
-    reason and an event that is not understood.
+    The body contains server-sent events, or the plain completion of a bridge that cannot stream, depending on its first
+    bytes. A stream is complete with ``[DONE]`` or with the finish reasons of all choices. Four ends are errors: the
+    bytes end before either of them, the bytes end inside an event, an event contains an error, or there was no finish
+    reason and an unrecognized event.
 
     Args:
         events: Whether the response says that it is a stream of events.
-        limit: Bytes that one event, or the plain completion, may have.
+        limit: Maximum size in bytes of one event, or of the plain completion.
         method: HTTP method of the call, for errors.
         path: Path template of the call, for errors.
 
     Attributes:
-        done: Whether ``[DONE]`` or an error has arrived, so that nothing more is decoded.
+        done: Whether ``[DONE]`` or an error has arrived, after which nothing is decoded.
         accumulator: The chunks so far.
     """
 
@@ -151,7 +151,7 @@ class ChatStreamDecoder:
         """Yield the chunks that these bytes complete.
 
         Raises:
-            SekhaServerError: The stream carries an error; nothing after it is decoded.
+            SekhaServerError: The stream contains an error; nothing after it is decoded.
             SekhaDecodeError: An event is not a chunk, or too long.
         """
         if not self._has_event and len(self._start) < BODY_LIMIT:
@@ -175,7 +175,7 @@ class ChatStreamDecoder:
         """Yield the chunks that were not complete when the bytes ended.
 
         Raises:
-            SekhaStreamError: The response is truncated; its ``text`` is what had arrived.
+            SekhaStreamError: The response is truncated; ``text`` is what had arrived.
         """
         if self._kind == "plain" or (self._kind is None and not self._says_events):
             yield from self._decode_plain_completion(b"".join(self._plain))
@@ -186,12 +186,12 @@ class ChatStreamDecoder:
             if not self.is_complete:
                 if not self._has_event and body_kind(self._start, events=False) == "plain":
                     raise self._decode_error("neither events nor JSON", self._start, show=True)
-                raise self.truncated_error("the stream ended without [DONE] and without a finish_reason")
+                raise self.truncated_error("the stream ended without [DONE] or a finish_reason")
         self.done = True
 
     @property
     def is_complete(self) -> bool:
-        """Whether all content has arrived, so that a connection that breaks now does no harm."""
+        """Whether all content has arrived, so that a broken connection does not matter."""
         return self.done or self.accumulator.has_finish_reason
 
     def truncated_error(self, problem: str) -> SekhaStreamError:
@@ -241,7 +241,7 @@ class ChatStreamDecoder:
             return None
         if text.strip('"').upper() == "[DONE]":
             if self._not_understood and not self.accumulator.has_finish_reason:
-                problem = "an event is no chunk, and no finish_reason came"
+                problem = "an event is not a chunk, and there was no finish_reason"
                 raise self._decode_error(problem, self._not_understood.encode(), show=True)
             self.done = True
             return None
@@ -254,8 +254,8 @@ class ChatStreamDecoder:
             if self._at_end and self.is_complete:
                 return None  # the content is complete, and the truncated event would have added nothing to it
             if self._at_end:
-                raise self.truncated_error("the stream was cut in the middle of an event") from None
-            raise self._decode_error("an event is no JSON", event.data.encode(), show=True) from None
+                raise self.truncated_error("the stream ended in the middle of an event") from None
+            raise self._decode_error("an event is not valid JSON", event.data.encode(), show=True) from None
         found = as_object(data)
         if found is not None and not found.get("choices") and found.get("usage") is None:
             if str(found.get("type")).lower() in _KEEP_ALIVES:
@@ -291,7 +291,7 @@ class ChatStreamDecoder:
             failure = find_failure(as_object(data) or {})
             if failure is not None:
                 raise self._server_error(json.dumps(failure))
-            raise self._decode_error("it is no chat completion", body, show=True)
+            raise self._decode_error("it is not a chat completion", body, show=True)
         for chunk in chunks:
             yield self._validate(normalize_chunk(chunk), "")
 
@@ -307,4 +307,4 @@ class ChatStreamDecoder:
         text = body.decode("utf-8", "replace")[:BODY_LIMIT]
         if show and text.strip():
             problem = f"{problem}: {truncate(describe_body(text), _MAX_SHOWN)}"
-        return SekhaDecodeError(f"the stream cannot be read: {problem}", body=text, **self.call_details)
+        return SekhaDecodeError(f"the stream cannot be decoded: {problem}", body=text, **self.call_details)

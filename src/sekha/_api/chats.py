@@ -1,4 +1,4 @@
-"""A chat with memories, before anything is sent: its arguments, its prompt, and what of the memory it asks for."""
+"""A chat with memories before anything is sent: its arguments, prompt, and memory search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sekha.errors import SekhaClosedError, SekhaConfigError, SekhaError, SekhaVa
 from sekha.type_guards import extract_text
 
 MAX_QUERY = 2000
-"""Characters of a prompt that are its query, if no other is given."""
+"""Characters of a prompt that are used as the query by default."""
 
 _CONTEXT_OPTIONS = ("context_budget", "preferred_labels", "excluded_folders", "folders", "roles")
 _SEARCH_OPTIONS = ("limit", "filters")
@@ -35,15 +35,15 @@ _DEFAULTS: Mapping[str, Any] = {
 
 
 class Chat(NamedTuple):
-    """A chat that a model shall answer.
+    """A chat for a model to answer.
 
     Attributes:
-        before: The messages before the prompt, an instruction of your own first.
-        prompt: The last message, the user's, without memories.
-        query: What the memory is asked.
-        searches: Whether the memory is searched; else a context is assembled.
+        before: The messages before the prompt, starting with the user's own system message.
+        prompt: The last message, from the user, without memories.
+        query: The query for the memory.
+        searches: Whether to search; otherwise a context is assembled.
         recall: The options of the search or of the context.
-        ignores_memory_errors: Whether the model is asked although the memory could not be.
+        ignores_memory_errors: Whether to call the model if the memory search failed.
         completion: The options of the completion.
     """
 
@@ -57,14 +57,14 @@ class Chat(NamedTuple):
 
 
 def parse_chat(arguments: Mapping[str, object], *, searches: bool) -> Chat:
-    """Return the chat for the arguments of a workflow that asks the bridge.
+    """Return the chat for the arguments of a workflow with the bridge.
 
     Args:
         arguments: The arguments by name, without those that were not given.
-        searches: Whether the memory is searched.
+        searches: Whether to search; otherwise a context is assembled.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
     """
     request = validate(PromptRequest, arguments)
     check_extra_body(request.get("extra_body"))
@@ -76,21 +76,23 @@ def parse_messages(arguments: Mapping[str, object]) -> Chat:
     """Return the chat for the arguments of ``build_messages``, whose messages may be of any model.
 
     Raises:
-        SekhaValidationError: An argument cannot be used, or it belongs to the other way to ask the memory.
+        SekhaValidationError: An argument is invalid, or does not apply to a search or a context.
     """
     request = cast("Mapping[str, Any]", validate(BuildRequest, arguments))
     searches = "search_query" in request
     if searches and "context_query" in request:
-        raise argument_error("search_query", "and context_query are two ways to ask the memory; give one of them")
+        raise argument_error("search_query", "and context_query exclude each other; pass only one")
     for name in _CONTEXT_OPTIONS if searches else _SEARCH_OPTIONS:
         if name in request:
-            problem = "is no option of a search" if searches else "needs a search_query: a context has no such option"
+            problem = (
+                "is not an option of a search" if searches else "requires search_query; a context has no such option"
+            )
             raise argument_error(name, problem)
     return _chat(request, arguments, searches=searches)
 
 
 def is_memory_error(error: SekhaError) -> bool:
-    """Return whether the memory is to blame for an error, and neither an argument nor a setting nor a closed client."""
+    """Return whether an error comes from the memory, not from an argument, a setting or a closed client."""
     is_refused_here = isinstance(error, SekhaValidationError) and not error.sent
     return not is_refused_here and not isinstance(error, (SekhaConfigError, SekhaClosedError))
 
@@ -102,7 +104,7 @@ def _chat(request: Mapping[str, Any], arguments: Mapping[str, Any], *, searches:
         query = extract_text(prompt["content"]).strip()[:MAX_QUERY]
     if not query:
         name = "search_query" if searches else "context_query"
-        raise argument_error(name, "is missing, and the prompt has no text that could be the query")
+        raise argument_error(name, "is required, since the prompt has no text to use as the query")
     if "system" in request:
         before = [{"role": "system", "content": request["system"]}, *before]
     names = (*(_SEARCH_OPTIONS if searches else _CONTEXT_OPTIONS), "min_score")
@@ -112,7 +114,7 @@ def _chat(request: Mapping[str, Any], arguments: Mapping[str, Any], *, searches:
         prompt=prompt,
         query=query,
         searches=searches,
-        # As they were given: in a view, a folder that was made regular would no longer be one below that of the view.
+        # Not normalized: in a view, a normalized folder would no longer be relative to the view.
         recall={**{name: arguments.get(name, _DEFAULTS[name]) for name in names}, "hybrid": hybrid},
         ignores_memory_errors=request.get("on_memory_error") == "ignore",
         completion={name: request[name] for name in _COMPLETION_OPTIONS if name in request},
@@ -120,15 +122,15 @@ def _chat(request: Mapping[str, Any], arguments: Mapping[str, Any], *, searches:
 
 
 def _split_prompt(request: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return what comes before the prompt, and the message of the prompt."""
+    """Return the messages before the prompt, and the message of the prompt."""
     messages: list[dict[str, Any]] = request.get("messages", [])
     if "prompt" in request:
         return messages, {"role": "user", "content": request["prompt"]}
     if not messages:
-        raise argument_error("prompt", "is missing; give a prompt, or messages of which the last is the user's")
+        raise argument_error("prompt", "is required, unless the last message is from the user")
     *before, prompt = messages
     if prompt["role"] != "user":
-        problem = f"without a prompt the last one must be the user's, and it has the role {prompt['role']!r}"
+        problem = f"without a prompt, the last one must have the role 'user', not {prompt['role']!r}"
         raise argument_error("messages", problem)
     content = prompt.get("content")
     if not content or (isinstance(content, str) and not content.strip()):

@@ -1,4 +1,4 @@
-"""Contexts that are built here, from the results of a search."""
+"""Contexts that the library builds from the results of a search."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from sekha.type_guards import extract_text
 from sekha.types import Message, SearchResult
 
 CONTEXT_RESULTS = 50
-"""Results that the first request for a context is made for: four times as many are requested, as the server does."""
+"""Number of results for the first request of a context; four times as many are requested, like the server does."""
 
 BEST_RESULTS = 5
-"""Results of a hybrid search that come before a context of the server: among them are those to which words point."""
+"""Number of hybrid results before a context of the server, including those that match words."""
 
 BYTES_PER_TOKEN = 4
-"""The controller counts tokens like that, and so do we."""
+"""Bytes per token, as the controller counts them."""
 
 
 def fills_budget(context_budget: int) -> Callable[[Sequence[SearchResult]], bool]:
-    """Return the condition that results suffice for a context of so many tokens."""
+    """Return the condition that results fill a context of the given number of tokens."""
     available = context_budget * BYTES_PER_TOKEN
 
     def is_enough(results: Sequence[SearchResult]) -> bool:
@@ -36,12 +36,12 @@ def context_from_results(
 ) -> list[Message]:
     """Return the messages of a context: preferred labels first, then the best, as many as fit.
 
-    A message that is too long for what is left is skipped.
+    A message that is too long for the remaining budget is skipped.
 
     Args:
         results: Results of a search, best first.
-        context_budget: Tokens at most.
-        preferred_labels: Labels whose messages come first.
+        context_budget: Maximum number of tokens.
+        preferred_labels: Labels of messages to rank first.
     """
     left = context_budget * BYTES_PER_TOKEN
     chosen: dict[tuple[str, str], Message] = {}
@@ -54,19 +54,19 @@ def context_from_results(
 
 
 def has_best(results: Sequence[SearchResult]) -> bool:
-    """Return whether results suffice for what comes before a context of the server."""
+    """Return whether there are enough results to put before a context of the server."""
     return len(results) >= BEST_RESULTS
 
 
 def best_results(results: Iterable[SearchResult], is_echo: IsEcho | None) -> list[SearchResult]:
-    """Return the best results that are no echoes; about those behind them `is_echo` is not asked."""
+    """Return the best results that are not echoes; `is_echo` is not called for the rest."""
     return list(islice((result for result in results if is_echo is None or not is_echo(result)), BEST_RESULTS))
 
 
 def fill_up(before: Sequence[Message], context: Iterable[Message], context_budget: int) -> list[Message]:
-    """Return the messages of a context that still fit behind others and are not among them.
+    """Return the messages of a context that still fit after others and are not among them.
 
-    A context without any before it is returned as it is: the server has counted.
+    A context without others before it is returned unchanged, since the server has applied the budget.
     """
     if not before:
         return list(context)
@@ -81,7 +81,7 @@ def fill_up(before: Sequence[Message], context: Iterable[Message], context_budge
 
 
 def without_repeated_ids(context: Iterable[Message]) -> list[Message]:
-    """Return the messages of a context, each once; the controller 0.1 repeats some. Those without an id are kept."""
+    """Return the messages of a context without duplicates (controller 0.1); those without an ID are kept."""
     unique: dict[object, Message] = {}
     for number, message in enumerate(context):
         id = message.get("id")
@@ -90,7 +90,7 @@ def without_repeated_ids(context: Iterable[Message]) -> list[Message]:
 
 
 def without_echoes(context: Iterable[Message], is_echo: IsEcho | None) -> list[Message]:
-    """Return the messages of a context that are no echoes; they are seen as results of a search."""
+    """Return the messages of a context that are not echoes, treating them like search results."""
     return [message for message in context if is_echo is None or not is_echo(cast(SearchResult, message))]
 
 

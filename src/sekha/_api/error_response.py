@@ -1,4 +1,4 @@
-"""How the response of a server that refused or failed becomes an error."""
+"""Conversion of error responses to exceptions."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from sekha.errors import (
 )
 
 _MESSAGE_LIMIT = 2000
-"""Characters of the server's text that stand in a message; the bridge 0.2 forwards 1800 from other servers."""
+"""Maximum characters of the server's text in a message; bridge 0.2 forwards 1800 from other servers."""
 _PAGE_LIMIT = 120
-"""Characters of a page that stand in a message."""
+"""Maximum characters of a page in a message."""
 _MESSAGE_KEYS = (
     "error",
     "errors",
@@ -42,9 +42,9 @@ _MESSAGE_KEYS = (
     "reason",
     "title",
 )
-"""Where servers put the words of an error, in any case of letters."""
+"""Keys under which servers send error messages, case-insensitive."""
 _SECRET_HEADERS = frozenset({"set-cookie", "authorization", "proxy-authorization"})
-"""Headers of responses that errors do not keep; keys in others are masked."""
+"""Response headers that errors omit; keys in others are masked."""
 _ADDRESSES = frozenset({"location", "content-location"})
 """Headers that hold a URL."""
 _MAX_NESTING = 3
@@ -55,7 +55,7 @@ _CHARSET = re.compile(
 _MARKUP = re.compile(r"<!--.*?(?:-->|\Z)|<(script|style|title)\b.*?(?:</\1\s*>|\Z)|<[^>]*(?:>|\Z)", re.I | re.S)
 
 _HEADER_VALUE = re.compile(r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*, *)?[^,]+")
-"""A value in a list of values; a date has a comma behind its day of the week."""
+"""A value in a list of values; a date has a comma after its day of the week."""
 
 _ERROR_CLASSES: dict[int, type[SekhaAPIError]] = {
     400: SekhaValidationError,
@@ -71,7 +71,7 @@ _ERROR_CLASSES: dict[int, type[SekhaAPIError]] = {
 
 
 def error_class(status: int) -> type[SekhaAPIError]:
-    """Return the class of error for an HTTP status that is no success."""
+    """Return the error class for an HTTP status other than success."""
     return _ERROR_CLASSES.get(status, SekhaServerError if status >= 500 else SekhaAPIError)
 
 
@@ -94,9 +94,9 @@ def error_from_response(
         status: HTTP status, 200 to 599.
         headers: Response headers; names are looked up in lower case.
         body: Response body, any bytes.
-        cls: The class to use where the status alone would mislead.
-        hint: What the caller can do, appended to the server's message.
-        problem: Why the body is not whole, if it is not.
+        cls: The class to use if the status alone is misleading.
+        hint: Advice for the caller, appended to the server's message.
+        problem: Why the body is incomplete, if it is.
     """
     content_type, location = headers.get("content-type", ""), headers.get("location", "")
     text = _decode(body, content_type)
@@ -104,7 +104,7 @@ def error_from_response(
     if 300 <= status < 400 and (location or status in _REDIRECTS):
         message = f"redirected to {_without_query(location) or '?'}; redirects are not followed"
     elif status == 304:
-        message = "Not Modified, though the request was not conditional: a cache in between answered wrongly"
+        message = "Not Modified, although the request was not conditional: a cache responded incorrectly"
     elif not message:
         message = f"{_status_phrase(status)} ({problem or _nothing_said(status)})"
     elif problem:
@@ -121,9 +121,9 @@ def error_from_response(
 
 
 def keep_headers(error: SekhaError, headers: Mapping[str, str]) -> None:
-    """Keep the headers of the response that an error stands for, but not those that may hold secrets.
+    """Store the response headers in an error, except those that may contain secrets.
 
-    Addresses lose their queries.
+    Queries are removed from URLs.
     """
     if isinstance(error, SekhaAPIError):
         lower = ((name.lower(), value) for name, value in headers.items())
@@ -132,7 +132,7 @@ def keep_headers(error: SekhaError, headers: Mapping[str, str]) -> None:
             for name, value in lower
             if name not in _SECRET_HEADERS
         }
-        if kept:  # else its pickle stays as it was
+        if kept:  # otherwise its pickle stays as in earlier versions
             error._headers = kept
 
 
@@ -140,9 +140,9 @@ def parse_retry_after(value: str | None, *, date: str | None = None, now: float 
     """Return the seconds of a ``Retry-After`` header, a number or an HTTP date; None for anything else.
 
     Args:
-        value: The header. Several lines of it are joined by commas: the longest time counts.
-        date: The ``Date`` header of the same response: the clock of the server, which may differ from ours.
-        now: Our time, for responses without that; default: now.
+        value: The header. Several lines are joined by commas; the longest time is used.
+        date: The ``Date`` header of the same response: the clock of the server, which may differ from the local one.
+        now: The local time, for responses without ``Date``; default: now.
     """
     started_at = _parse_date(date)
     if started_at is None:
@@ -172,11 +172,11 @@ def _parse_date(value: str | None) -> float | None:
 
 
 def has_error(data: object, *, certain: bool = False) -> bool:
-    """Return whether a JSON object that came with status 200 says by itself that it is an error.
+    """Return whether a JSON object with status 200 is an error by its content.
 
     Args:
-        data: The object, which has nothing of the result that was asked for.
-        certain: Whether words alone do not count, because a success may have a ``message`` too.
+        data: The object, which has no key of the expected result.
+        certain: Whether a message alone is not enough, because a success may have a ``message`` as well.
     """
     found = _lower_keys(data)
     if any(str(found.get(key)).lower() in ("error", "failed") for key in ("object", "type", "status")):
@@ -193,19 +193,19 @@ def has_error(data: object, *, certain: bool = False) -> bool:
 def error_in_success(
     method: str, path: str, headers: Mapping[str, str], body: bytes, *, status: int = 200
 ) -> SekhaServerError:
-    """Return the error for a body that came with a 2xx status and is an error."""
+    """Return the error for an error body with a 2xx status."""
     error = error_from_response(method, path, status, headers, body, cls=SekhaServerError)
     assert isinstance(error, SekhaServerError)
     return error
 
 
 def describe_body(text: str, content_type: str = "") -> str:
-    """Return what a body says, as it stands in a message: words of an error, the text of a page, or its beginning."""
+    """Return the text of a body for a message: an error message, the text of a page, or its start."""
     return _message_and_code(text, content_type)[0]
 
 
 def _message_and_code(text: str, content_type: str) -> tuple[str, int | str | None]:
-    """Return the message and the code of an error body, in any of the forms that servers use."""
+    """Return the message and the code of an error body, in any format that servers use."""
     try:
         data: object = json.loads(text)
     except (ValueError, RecursionError):
@@ -232,7 +232,7 @@ def _page_text(page: str) -> str:
 
 
 def _decode(body: bytes, content_type: str) -> str:
-    """Return a body as text: UTF-8, else in the charset that it names, else with replacement characters."""
+    """Decode a body: as UTF-8, else in its declared charset, else with replacement characters."""
     charset = _CHARSET.search(content_type)
     try:
         return body.decode("utf-8") if charset is None or b"\0" not in body else body.decode(charset[1])
@@ -249,7 +249,7 @@ def _lower_keys(data: object) -> dict[str, object]:
 
 
 def truncate(text: str, limit: int) -> str:
-    """Return a text of a server, cut to a number of characters with an ellipsis at its end."""
+    """Return text from a server, truncated to a number of characters with an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + ELLIPSIS
 
 
@@ -278,7 +278,7 @@ def _format_detail(detail: object) -> str:
 
 
 def _nothing_said(status: int) -> str:
-    return "the server reported an error and did not say which" if status < 300 else "the answer was empty"
+    return "the server reported an error without a message" if status < 300 else "the response was empty"
 
 
 def _status_phrase(status: int) -> str:

@@ -1,4 +1,4 @@
-"""Filters that servers do not apply: of lists, of search results, and of the messages of a context."""
+"""Filters for lists, search results, and messages of a context that servers do not apply."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from sekha.types import (
 from sekha.types._base import normalize_timestamp
 
 MIN_SEARCH_SIZE = 20
-"""Results that a filtered search requests at least."""
+"""Minimum number of results that a filtered search requests."""
 
 MAX_SEARCH_SIZE = 10_000
-"""Results that a filtered search requests at most."""
+"""Maximum number of results that a filtered search requests."""
 
 _SERVER_FILTERS = ("label", "labels", "folder", "min_importance", "start_date", "end_date")
 """The filters that are documented for the controller."""
 
 _MAX_SENT_LENGTH = 300
-"""Characters of a label or folder that is sent as part of an address, which servers limit to some kilobytes."""
+"""Maximum characters of a label or folder in a URL, which servers limit to some kilobytes."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 class Period(NamedTuple):
-    """Two normalized timestamps; an empty one is no bound."""
+    """Period between two normalized timestamps; an empty one is no bound."""
 
     start: str = ""
     end: str = ""
 
     def contains(self, timestamp: str | None) -> bool:
-        """Return whether a time is in the period, bounds included; an unknown time is not, if there is a bound."""
+        """Return whether a time is in the period, bounds included; an unknown time is outside of any bound."""
         if not self.start and not self.end:
             return True
         if not timestamp:
@@ -54,7 +54,7 @@ def parse_period(start: str | None, end: str | None, prefix: str = "") -> Period
     """Return the period between two ISO dates or times, in UTC unless they have a zone; an end date is inclusive.
 
     Raises:
-        SekhaValidationError: One of them is not a date, or the end is before the start.
+        SekhaValidationError: A date is invalid, or the end is before the start.
     """
     result = Period(
         _parse_time(start, f"{prefix}start_date", "00:00:00") if start else "",
@@ -85,7 +85,7 @@ class Confines(Protocol):
 
 
 class ResultFilter(NamedTuple):
-    """The conditions that search results must meet; ``folders`` and ``excluded_folders`` include what is below them."""
+    """Conditions for search results; ``folders`` and ``excluded_folders`` include their subfolders."""
 
     labels: frozenset[str] | None = None
     excluded_labels: frozenset[str] = frozenset()
@@ -106,7 +106,7 @@ class ResultFilter(NamedTuple):
 
     @property
     def needs_conversations(self) -> bool:
-        """Whether a condition is about something that no search result tells."""
+        """Whether a condition needs data that search results do not contain."""
         return self.min_importance is not None or self.archived is not None
 
     def keep(
@@ -115,9 +115,8 @@ class ResultFilter(NamedTuple):
         """Return the results that meet all conditions, in their order.
 
         Args:
-            results: What the server found.
-            conversations: All conversations by id, if they are needed. One that is not there has importance 0 and is
-                not archived.
+            results: The results of the server.
+            conversations: All conversations by ID, if needed. A missing one counts as importance 0 and not archived.
         """
         if not self.filters_anything:
             return list(results)
@@ -143,7 +142,7 @@ class ResultFilter(NamedTuple):
         )
 
     def keeps_message(self, result: SearchResult) -> bool:
-        """Return whether a result meets the conditions about the message itself, not about its conversation."""
+        """Return whether a result meets the conditions on the message itself, not on its conversation."""
         metadata = result.get("metadata") or {}
         return (self.roles is None or metadata.get("role") in self.roles) and self.period.contains(
             metadata.get("timestamp") or result["timestamp"]
@@ -157,7 +156,7 @@ def parse_filters(filters: Filters | None, prefix: str = "filters.") -> ResultFi
     """Return the filter for the filters of a request.
 
     Raises:
-        SekhaValidationError: A date is none, or ``subfolders`` is given without ``folder``.
+        SekhaValidationError: A date is invalid, or ``subfolders`` is given without ``folder``.
     """
     if not filters:
         return NO_CONDITIONS
@@ -180,11 +179,11 @@ def parse_filters(filters: Filters | None, prefix: str = "filters.") -> ResultFi
 def check_subfolders(request: Mapping[str, object], prefix: str = "") -> None:
     """Raise a `SekhaValidationError` if ``subfolders`` is given without ``folder``."""
     if "subfolders" in request and "folder" not in request:
-        raise argument_error(f"{prefix}subfolders", "needs a folder")
+        raise argument_error(f"{prefix}subfolders", "requires a folder")
 
 
 def server_filters(filters: Filters) -> dict[str, Any]:
-    """Return the filters that a server may apply as well; it knows no subfolders, and takes no label for any."""
+    """Return the filters that a server can apply; it does not support subfolders or an empty list of labels."""
     sent = {name: value for name, value in filters.items() if name in _SERVER_FILTERS and value != []}
     if filters.get("subfolders"):
         sent.pop("folder", None)
@@ -192,7 +191,7 @@ def server_filters(filters: Filters) -> dict[str, Any]:
 
 
 def split_by_score(results: Sequence[SearchResult], min_score: float | None) -> tuple[list[SearchResult], int | None]:
-    """Return the results whose score is high enough, and the number of the others; None if any score is."""
+    """Return the results with a sufficient score, and the number of the others; None without a minimum."""
     if min_score is None:
         return list(results), None
     kept = [result for result in results if result["score"] >= min_score]
@@ -200,14 +199,14 @@ def split_by_score(results: Sequence[SearchResult], min_score: float | None) -> 
 
 
 def ends_below(results: Sequence[SearchResult], min_score: float | None) -> bool:
-    """Return whether the last result, and so each that would follow it, has too low a score."""
+    """Return whether the last result, and therefore any further one, has too low a score."""
     return min_score is not None and bool(results) and results[-1]["score"] < min_score
 
 
 def search_sizes(wanted: int) -> Iterator[int]:
-    """Yield how many results a filtered search requests: four times what is wanted, then ten times as many each time.
+    """Yield the numbers of results to request: four times the limit, then ten times as many each time.
 
-    It is 20 at least, and 10,000 at most, unless more are wanted.
+    At least 20, and at most 10,000 unless more results are requested.
     """
     size = max(wanted, min(max(MIN_SEARCH_SIZE, 4 * wanted), MAX_SEARCH_SIZE))
     yield size
@@ -217,7 +216,7 @@ def search_sizes(wanted: int) -> Iterator[int]:
 
 
 def is_in_folder(folder: str, root: str, *, subfolders: bool) -> bool:
-    """Return whether a folder is ``root``, or perhaps below it."""
+    """Return whether a folder is ``root``, or optionally below it."""
     return folder == root or (subfolders and in_folder(folder, root))
 
 
@@ -228,10 +227,10 @@ def in_folder(folder: str, root: str) -> bool:
 
 
 def list_filter(request: ListRequest) -> Callable[[ConversationListItem], bool] | None:
-    """Return the filter of a list; None if it keeps all conversations. Dates are compared with the last change.
+    """Return the filter of a list; None if it matches all conversations. Dates are compared with the last update.
 
     Raises:
-        SekhaValidationError: A date is none, or the end is before the start.
+        SekhaValidationError: A date is invalid, or the end is before the start.
     """
     changed = parse_period(request.get("start_date"), request.get("end_date"))
     label, folder, subfolders = request.get("label"), request.get("folder"), request.get("subfolders", False)
@@ -253,11 +252,11 @@ def list_filter(request: ListRequest) -> Callable[[ConversationListItem], bool] 
 
 
 class ListFilters(NamedTuple):
-    """The filters of a list that a controller may apply, too.
+    """Filters of a list that a controller can apply.
 
     Attributes:
         sent: The query parameters.
-        are_all: Whether they are all conditions of the list.
+        are_all: Whether these are all conditions of the list.
     """
 
     sent: Mapping[str, Any] = {}
@@ -265,11 +264,11 @@ class ListFilters(NamedTuple):
 
 
 def list_filters(request: Mapping[str, Any], *, is_confined: bool = False) -> ListFilters:
-    """Return the filters for the arguments of a list; servers know no subfolders and no dates, nor a part of a label.
+    """Return the filters for the arguments of a list; servers support neither subfolders, dates nor parts of a label.
 
     Args:
         request: The arguments.
-        is_confined: Whether the list is that of a view: without a folder, the view itself is a condition.
+        is_confined: Whether the list is that of a view, which is a condition by itself if there is no folder.
     """
     sent = {name: request[name] for name in ("label", "folder", "pinned", "archived") if name in request}
     if request.get("subfolders"):
@@ -282,14 +281,14 @@ def list_filters(request: Mapping[str, Any], *, is_confined: bool = False) -> Li
 
 
 def count_filter(request: CountRequest) -> Callable[[ConversationListItem], bool]:
-    """Return the filter for a count that is made here; a part of a label is found in any case, as servers do it.
+    """Return the filter for a local count; parts of a label are case-insensitive, like on servers.
 
     Raises:
         SekhaValidationError: There is more than one condition.
     """
     conditions = sorted(set(request) - {"subfolders"})
     if len(conditions) > 1:
-        raise argument_error(" and ".join(conditions), "only one of them can be counted by")
+        raise argument_error(" and ".join(conditions), "only one of these can be given")
     part, subfolders = request.get("label_contains", "").casefold(), request.get("subfolders", False)
 
     def keep(row: ConversationListItem) -> bool:
@@ -306,7 +305,7 @@ def stats_filter(request: MemoryStatsRequest) -> Callable[[ConversationListItem]
     """Return the filter for statistics; dates are compared with the last update.
 
     Raises:
-        SekhaValidationError: A date is none, or ``subfolders`` is given without ``folder``.
+        SekhaValidationError: A date is invalid, or ``subfolders`` is given without ``folder``.
     """
     check_subfolders(request)
     labels = frozenset(request["labels"]) if "labels" in request else None
@@ -325,15 +324,15 @@ def stats_filter(request: MemoryStatsRequest) -> Callable[[ConversationListItem]
 
 
 def excluded_prefixes(excluded_folders: Iterable[str]) -> list[str]:
-    """Return excluded folders as the controller 0.1 needs them: it compares prefixes, and ``/al`` is one of ``/alice``.
+    """Return excluded folders for controller 0.1, which compares prefixes: ``/al`` is a prefix of ``/alice``.
 
-    It does not exclude the folders themselves then: `exclude_folders` does.
+    The folders themselves are then not excluded by the server, but by `exclude_folders`.
     """
     return [f"{folder.rstrip('/')}/" for folder in excluded_folders]
 
 
 def exclude_folders(context: Iterable[Message], excluded_folders: Sequence[str]) -> list[Message]:
-    """Return the messages of a context that are not from these folders, nor from folders below them."""
+    """Return the messages of a context that are not from these folders or their subfolders."""
     return [
         message
         for message in context

@@ -1,6 +1,6 @@
-"""The view of a folder: which folders are inside it, and how arguments and answers are confined to it.
+"""The view of a folder: which folders are inside it, and how arguments and responses are restricted to it.
 
-It is a wall, so whatever is not understood is outside.
+It is a security boundary, so anything unrecognized is outside.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sekha.types._base import CONTROL_CHARACTER, normalize_folder, normalize_sto
 
 _FIELD = "folder"
 _ENCODED = re.compile(rf"\A\s+|\s+\Z|[/%]|{CONTROL_CHARACTER.pattern}")
-"""What cannot stand in a name of a folder as it is, or would not come back as it was."""
+"""Characters that must be encoded in the name of a folder."""
 
 _HEALTH_KEYS = (
     "status",
@@ -40,12 +40,12 @@ _HEALTH_KEYS = (
     "prune_limit",
     "score_kind",
 )
-"""What a report of health says about the server, and not about what is stored."""
+"""Keys of a health response that describe the server, not its content."""
 
 
 @dataclass(frozen=True)
 class FolderView:
-    """A folder and all that is below it.
+    """A folder and everything below it.
 
     Attributes:
         folder: Its path, in the form that `normalize_folder` returns.
@@ -55,26 +55,26 @@ class FolderView:
 
     @classmethod
     def parse(cls, folder: object, segments: Sequence[object], parent: FolderView | None = None) -> FolderView:
-        """Return the view that ``in_folder`` was asked for.
+        """Return the view for the arguments of ``in_folder``.
 
-        The folder is not brought into one form: with an empty id, ``f"/users/{id}"`` would become the folder of all.
+        The folder is not normalized: with an empty ID, ``f"/users/{id}"`` would become the folder of all users.
 
         Args:
             folder: A path below ``/``, or below the folder of ``parent``.
-            segments: Texts that become one name each, whatever characters they hold.
-            parent: The view that is narrowed; None for the whole memory.
+            segments: Texts that become one name each, whatever characters they contain.
+            parent: The view to restrict further; None for the whole memory.
 
         Raises:
-            SekhaValidationError: The folder is not one, or a segment is empty or no text.
+            SekhaValidationError: The folder is invalid, or a segment is empty or not a text.
         """
         names = _parse_path(folder)
         names += (encode_segment(one, _FIELD, f"segment {number} ") for number, one in enumerate(segments, start=1))
         return cls("/".join(["" if parent is None else parent.folder, *names]))
 
     def contains(self, folder: object) -> bool:
-        """Return whether a folder that a server states is this one or below it.
+        """Return whether a folder from a server is this one or below it.
 
-        Names are compared as they are. One with ``.``, ``..`` or a control character in it is inside of no view.
+        Names are compared literally. One with ``.``, ``..`` or a control character is outside of every view.
         """
         normalized = normalize_stored_folder(folder)
         return normalized is not None and in_folder(normalized, self.folder)
@@ -82,18 +82,18 @@ class FolderView:
     def keep(
         self, also: Callable[[ConversationListItem], bool] | None = None
     ) -> Callable[[ConversationListItem], bool]:
-        """Return the filter of a list that keeps what is inside, and what another filter keeps."""
+        """Return the filter of a list that combines this view with another filter."""
         return lambda row: self.contains(row["folder"]) and (also is None or also(row))
 
     def absolute(self, folder: object, field: str = _FIELD) -> Any:
-        """Return a folder of an argument as an absolute path that is inside; a relative one is below the view.
+        """Return the folder of an argument as an absolute path inside the view; a relative one is below the view.
 
         Args:
-            folder: The argument; what is no text is returned as it is, and refused by its schema.
+            folder: The argument; anything but text is returned unchanged, and rejected by its schema.
             field: Its name.
 
         Raises:
-            SekhaValidationError: It is no folder, or an absolute one that is outside.
+            SekhaValidationError: The folder is invalid, or an absolute path outside the view.
         """
         if isinstance(folder, Enum):
             folder = cast(object, folder.value)
@@ -116,21 +116,21 @@ class FolderView:
         return found
 
     def place(self, conversation: Mapping[str, object]) -> dict[str, object]:
-        """Return a conversation that is to be stored with an absolute ``folder``; default: that of the view."""
+        """Return a conversation to store with an absolute ``folder``; default: that of the view."""
         found = self.absolute_folder(conversation)
         if found.get("folder", NOT_GIVEN) is NOT_GIVEN:
             found["folder"] = self.folder
         return found
 
     def complete(self, conversation: Mapping[str, object]) -> dict[str, Any]:
-        """Return a conversation as it is stored inside of this view; see `complete_conversation`."""
+        """Return a conversation in its stored form inside this view; see `complete_conversation`."""
         completed = complete_conversation(self.place(conversation))
         if not self.contains(completed["folder"]):
             raise argument_error(_FIELD, f"must be inside {self.folder}, the folder of this view")
         return completed
 
     def health(self, report: ServiceHealth) -> ServiceHealth:
-        """Return a report of health without what it may say about the whole memory."""
+        """Return a health response without data about the whole memory."""
         found: dict[str, Any] = {name: report.get(name) for name in _HEALTH_KEYS if name in report}
         checks = as_object(report["checks"]) or {}
         found["checks"] = {
@@ -139,15 +139,15 @@ class FolderView:
         return cast(ServiceHealth, found)
 
     def refusal(self, method: str) -> SekhaConfigError:
-        """Return the error for a method that is about the whole memory."""
+        """Return the error for a method that applies to the whole memory."""
         return SekhaConfigError(
-            f"{method}() is about the whole memory, and not possible in the view of {self.folder}; "
-            "call it on the client itself"
+            f"{method}() applies to the whole memory and is not available in the view of {self.folder}; call it on "
+            "the client itself"
         )
 
 
 def unknown_conversation(endpoint: Endpoint[Any]) -> SekhaNotFoundError:
-    """Return the error for an id in a view, whether there is no such conversation or it is outside."""
+    """Return the error for an ID in a view, the same for a missing conversation and one outside the view."""
     return SekhaNotFoundError(
         "Conversation not found", status_code=404, sent=True, method=endpoint.method, path=endpoint.path
     )
@@ -163,11 +163,11 @@ def _parse_path(folder: object) -> list[str]:
     if not all(name.strip() for name in names):
         raise argument_error(
             _FIELD,
-            "must name a folder below /, without an empty name in it or / at its end; "
-            'pass an id as an argument of its own, as in in_folder("/users", user_id)',
+            "must be a folder below /, without an empty name or a trailing /; "
+            'pass an ID as a separate argument, as in in_folder("/users", user_id)',
         )
     if text != text.strip():
-        raise argument_error(_FIELD, "must not begin or end with white space")
+        raise argument_error(_FIELD, "must not start or end with whitespace")
     try:
         normalize_folder(text)
     except ValueError as error:
@@ -179,12 +179,12 @@ def encode_segment(segment: object, field: str, subject: str = "") -> str:
     """Return a text as exactly one name of a folder; different texts have different names.
 
     Args:
-        segment: Any text that is not empty.
-        field: The argument that it is.
-        subject: What of the argument it is, in an error; with a space at its end.
+        segment: Any non-empty text.
+        field: The argument, for errors.
+        subject: The part of the argument, for errors; with a trailing space.
 
     Raises:
-        SekhaValidationError: It is empty or no text; ``field`` names it.
+        SekhaValidationError: The segment is empty or not a text; ``field`` names it.
     """
     text = cast(object, segment.value) if isinstance(segment, Enum) else segment
     if not isinstance(text, str):
@@ -195,7 +195,7 @@ def encode_segment(segment: object, field: str, subject: str = "") -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise argument_error(field, f"{subject}has half of a character pair (a lone surrogate)") from None
+        raise argument_error(field, f"{subject}contains a lone surrogate (half of a character)") from None
     if text in (".", ".."):
         return text.replace(".", "%2E")
     return _ENCODED.sub(lambda match: quote(match[0], safe=""), text)

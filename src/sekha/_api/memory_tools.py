@@ -94,12 +94,12 @@ def parse_tool_arguments(name: object, arguments: object) -> SearchToolRequest |
     """
     schemas: Mapping[str, Any] = {SEARCH_TOOL: SearchToolRequest, REMEMBER_TOOL: RememberToolRequest}
     if not isinstance(name, str) or name not in schemas:
-        raise argument_error("name", f"must be {SEARCH_TOOL!r} or {REMEMBER_TOOL!r}, and not {name!r}")
+        raise argument_error("name", f"must be {SEARCH_TOOL!r} or {REMEMBER_TOOL!r}, not {name!r}")
     if isinstance(arguments, str):
         try:
             arguments = json.loads(arguments or "{}")
         except (ValueError, RecursionError):
-            raise argument_error("arguments", "must be a JSON object; this is no JSON") from None
+            raise argument_error("arguments", "must be a JSON object; it is not valid JSON") from None
     if not isinstance(arguments, Mapping):
         raise argument_error("arguments", f"must be an object, not {type_name(arguments)}")
     return cast(
@@ -119,7 +119,7 @@ def results_for_model(results: Sequence[SearchResult], query: str) -> str:
 
 def nothing_to_remember() -> ToolResult:
     """Return the result of a call whose text is all quoted from the memory."""
-    error = argument_error("text", "has nothing that is not remembered already")
+    error = argument_error("text", "contains nothing that is not stored already")
     return ToolResult(error.message, error)
 
 

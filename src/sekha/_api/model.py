@@ -1,4 +1,4 @@
-"""What a call is: an endpoint of the table, a request, its response, and how that is parsed."""
+"""Calls: endpoints, requests, responses, and parsers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Service(str, Enum):
-    """The services; each may have a key of its own."""
+    """The services; each may have its own key."""
 
     CONTROLLER = "controller"
     MCP = "mcp"
@@ -31,9 +31,9 @@ class Service(str, Enum):
 class RetryIfUnknown(Enum):
     """Whether a call may be retried if the outcome of an attempt is unknown."""
 
-    YES = "yes"  # it changes nothing, or a second time changes nothing more
-    ONCE = "once"  # nothing is stored, but a model works for it
-    NO = "no"  # it would happen twice
+    YES = "yes"  # it is idempotent
+    ONCE = "once"  # nothing is stored, but it uses a model
+    NO = "no"  # the effect would happen twice
 
 
 # Responses
@@ -49,8 +49,8 @@ class Response(NamedTuple):
     Attributes:
         status: HTTP status.
         headers: Response headers, names in lower case.
-        body: The whole body, or what could be read of it.
-        problem: Why it is not whole, if it is not.
+        body: The body, or the part that could be read.
+        problem: Why the body is incomplete, if it is.
     """
 
     status: int
@@ -67,13 +67,13 @@ class Response(NamedTuple):
         """Return the body as data.
 
         Raises:
-            ValueError: It is not JSON.
+            ValueError: The body is not JSON.
         """
         return from_json(self.body)
 
 
 class ErrorOverride(NamedTuple):
-    """What an error response means, where its status alone would mislead."""
+    """Meaning of an error response whose status alone is misleading."""
 
     cls: type[SekhaAPIError] | None = None
     hint: str = ""
@@ -81,13 +81,13 @@ class ErrorOverride(NamedTuple):
 
 
 class ResponseParser(Generic[T]):
-    """How the responses of an endpoint become its result.
+    """Converts the responses of an endpoint to its result.
 
     Args:
-        schema: The documented type; a response of another shape is a `SekhaDecodeError`. None if there is no result.
-        normalize: Turns what servers send into the documented type; None where they are the same.
+        schema: The documented type; a response with another format is a `SekhaDecodeError`. None without a result.
+        normalize: Converts responses to the documented type; None if they are the same.
         ok_statuses: Statuses besides 2xx that are not errors.
-        map_error: What an error response means, given its status and message.
+        map_error: Returns the meaning of an error response for its status and message.
     """
 
     def __init__(
@@ -112,11 +112,11 @@ class ResponseParser(Generic[T]):
         return self._validator
 
     def parse(self, response: Response, endpoint: Endpoint[Any]) -> T:
-        """Return the result that a response of an endpoint carries.
+        """Return the result in a response of an endpoint.
 
         Raises:
-            SekhaAPIError: The server refused or failed, or answered 2xx with an error; it keeps the headers.
-            SekhaDecodeError: The response does not have the documented shape.
+            SekhaAPIError: The server rejected the request, failed, or returned 2xx with an error.
+            SekhaDecodeError: The response does not have the documented format.
         """
         try:
             return self._parse(response, endpoint)
@@ -127,7 +127,7 @@ class ResponseParser(Generic[T]):
     def _parse(self, response: Response, endpoint: Endpoint[Any]) -> T:
         if not (200 <= response.status < 300 or response.status in self._ok_statuses):
             raise self._error(response, endpoint)
-        if self._schema in (None, str):  # any body would do
+        if self._schema in (None, str):  # any body is accepted
             if self._is_error(response):
                 raise _error_in_success(response, endpoint)
             if self._schema is None:
@@ -145,10 +145,10 @@ class ResponseParser(Generic[T]):
                 raise _error_in_success(response, endpoint) from None
             first = cast("Mapping[str, Any]", error.errors(include_url=False, include_context=False)[0])
             if first["type"] == "json_invalid":
-                problem = "the answer is no JSON"
+                problem = "the response is not valid JSON"
             else:
                 found = data if self._normalize is not None else from_json(response.body)
-                path = format_path(error_path(first, found)).replace("the request", "the answer")
+                path = format_path(error_path(first, found)).replace("the request", "the response")
                 problem = f"{path}: {first['msg']}"
             raise _decode_error(response, endpoint, problem) from None
         except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
@@ -156,10 +156,10 @@ class ResponseParser(Generic[T]):
                 raise
             if self._is_error(response):
                 raise _error_in_success(response, endpoint) from None
-            raise _decode_error(response, endpoint, "the answer is no JSON, or of another shape") from None
+            raise _decode_error(response, endpoint, "the response is not valid JSON, or has another format") from None
 
     def _is_error(self, response: Response) -> bool:
-        """Return whether a 2xx response is an error by its body, which has nothing of the result."""
+        """Return whether a 2xx response is an error by its body, which has no key of the result."""
         if response.body.lstrip()[:1] != b"{":
             return False
         try:
@@ -189,7 +189,7 @@ def _error_in_success(response: Response, endpoint: Endpoint[Any]) -> SekhaAPIEr
 
 def _decode_error(response: Response, endpoint: Endpoint[Any], problem: str) -> SekhaDecodeError:
     return SekhaDecodeError(
-        f"the answer does not have the promised shape: {problem}",
+        f"the response does not have the documented format: {problem}",
         status_code=response.status,
         body=response.text[:BODY_LIMIT],
         method=endpoint.method,
@@ -209,14 +209,14 @@ class Endpoint(Generic[T]):
         name: Name of the call.
         service: The service that responds.
         method: HTTP method.
-        path: Path with ``{id}`` where an id goes.
-        retry_if_unknown: Whether it may be retried after an attempt of unknown outcome.
-        parser: How a response becomes the result.
+        path: Path with ``{id}`` in place of an ID.
+        retry_if_unknown: Whether it may be retried after an attempt with an unknown outcome.
+        parser: Converts a response to the result.
         outcome_matters: Whether it changes something, so that an unknown outcome is reported.
-        waits_for_model: Whether a model or an embedder works before the response, so that it may take long.
-        uses_write_slot: Whether it stores messages; controllers support only a few of these at a time.
-        sent_at_once: Whether it waits neither for the rate limit, which counts it, nor for a connection that is free:
-            it asks how a server is, and not how busy this client is.
+        waits_for_model: Whether the response waits for a model or an embedder, and may take long.
+        uses_write_slot: Whether it stores messages; controllers support only a few concurrent ones.
+        sent_at_once: Whether it waits neither for the rate limit, which counts it, nor for a free connection: health
+            checks test the server, not the load of this client.
     """
 
     name: str
@@ -242,7 +242,7 @@ class Endpoint(Generic[T]):
         Args:
             body: JSON body, plain data; it is serialized here, once for all attempts.
             id: What replaces ``{id}``.
-            query: Query parameters; those that are None are left out.
+            query: Query parameters; those that are None are omitted.
         """
         path = self.path.replace("{id}", quote(id, safe=""))
         parameters = {key: _query_value(value) for key, value in (query or {}).items() if value is not None}
@@ -253,7 +253,7 @@ class Endpoint(Generic[T]):
 
 @dataclass(frozen=True)
 class Request(Generic[T]):
-    """One call, ready to be sent any number of times: the bytes are the same each time."""
+    """One call, ready to be sent any number of times with the same bytes."""
 
     endpoint: Endpoint[T]
     path: str

@@ -1,4 +1,4 @@
-"""What a recall returns, what is done if it fails, and which messages are stored already."""
+"""Results of a recall, handling of its errors, and the record of stored messages."""
 
 from dataclasses import dataclass
 from typing import Callable, Dict, Iterable, List, Literal, Optional, Set, TypeVar, Union
@@ -12,19 +12,18 @@ from sekha.types import SearchResult
 K = TypeVar("K")
 
 OnError = Union[Literal["warn", "raise"], Callable[[SekhaError], object]]
-"""What is done if the memory fails: warn and go on, raise the error, or call a function with it and go on."""
+"""Action if the memory fails: warn and continue, raise the error, or call a function with the error and continue."""
 
 MAX_STORED_IDS = 100_000
-"""Ids of messages that are kept, of all scopes of one memory together."""
+"""Maximum number of message IDs that are kept, for all scopes of one memory together."""
 
 
 @exported_from("sekha.memory")
 class Recalled(List[SearchResult]):
-    """What a recall returns: the results as a list, best first.
+    """Result of a recall: a list of results, best first.
 
     Attributes:
-        error: Why the memory could not be asked; None if it could. A list that is empty for that reason says nothing
-            about what is remembered.
+        error: The error if the search failed, else None. With an error, the list is empty, whatever is stored.
     """
 
     error: Optional[SekhaError] = None
@@ -37,16 +36,16 @@ class Recalled(List[SearchResult]):
 @exported_from("sekha.memory")
 @dataclass(frozen=True)
 class ToolResult:
-    """What a call of a tool comes to.
+    """Result of a tool call.
 
     Args:
-        text: What the model is told.
-        error: Why it failed; None if it did not.
+        text: The text for the model.
+        error: The error if the call failed, else None.
 
     Attributes:
-        text: What the model is told; of an error too.
-        error: Why it failed: a `SekhaValidationError` for arguments that cannot be used; None if it did not fail.
-        is_error: Whether it failed.
+        text: The text for the model, also for an error.
+        error: The error if the call failed, such as a `SekhaValidationError` for invalid arguments; else None.
+        is_error: Whether the call failed.
     """
 
     text: str
@@ -54,7 +53,7 @@ class ToolResult:
 
     @property
     def is_error(self) -> bool:
-        """Whether it failed."""
+        """Whether the call failed."""
         return self.error is not None
 
     def __str__(self) -> str:
@@ -62,20 +61,20 @@ class ToolResult:
 
 
 def check_on_error(on_error: object) -> None:
-    """Check what is to be done if the memory fails.
+    """Validate an ``on_error`` argument.
 
     Raises:
-        SekhaValidationError: It is none of `OnError`; ``field`` is ``"on_error"``.
+        SekhaValidationError: The argument is not one of `OnError`; ``field`` is ``"on_error"``.
     """
     if on_error not in ("warn", "raise") and not callable(on_error):
         raise argument_error("on_error", "must be 'warn', 'raise' or a function")
 
 
 class StoredIds:
-    """Which messages are stored, or may be: none of them is stored again.
+    """IDs of messages that are stored, or may be; none of them is stored again.
 
     Args:
-        limit: How many are kept; those go first that were not met for the longest time.
+        limit: Maximum number of IDs; the least recently used are dropped first.
     """
 
     def __init__(self, limit: int = MAX_STORED_IDS) -> None:
@@ -84,18 +83,18 @@ class StoredIds:
         self._lock = InterruptibleLock()
 
     def claim(self, ids: Iterable[K]) -> Set[K]:
-        """Return the ids that were not known, and know them from now on: of two callers one gets each of them."""
+        """Add IDs and return those that are new; if two callers add the same ID, only one gets it."""
         return self._lock.run(self._claim, list(ids))
 
     def release(self, ids: Iterable[object]) -> None:
-        """Forget ids, since nothing was stored of them."""
+        """Remove IDs, since their messages were not stored."""
         for id in ids:
             self._ids.pop(id, None)
 
     def _claim(self, ids: List[K]) -> Set[K]:
         new = {id for id in ids if id not in self._ids}
         for id in ids:
-            self._ids.pop(id, None)  # it becomes the youngest
+            self._ids.pop(id, None)  # it becomes the most recently used
             self._ids[id] = None
         while len(self._ids) > self._limit:
             self._ids.pop(next(iter(self._ids)))

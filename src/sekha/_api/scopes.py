@@ -1,4 +1,4 @@
-"""Whose memory it is: an application, a user and a session become a folder and a label."""
+"""Scope of a memory: an application, a user and a session, mapped to a folder and a label."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -12,22 +12,22 @@ from sekha._utils.public import exported_from
 @exported_from("sekha.memory")
 @dataclass(frozen=True)
 class Scope:
-    """Whose memory it is. Two users, or two applications, never share a folder.
+    """Owner of a memory: an application, a user and a session. Two users or applications never share a folder.
 
     Args:
-        app: The application: any text that is not empty, such as ``"shop"``.
-        user: The user: any text that is not empty. Take it from your login, never from a form.
-        session: The conversation that goes on now, such as the id of a thread; it becomes the label of what is stored,
-            and what it has stored is left out of recall. None: nothing is left out.
+        app: The application: any non-empty text, such as ``"shop"``.
+        user: The user: any non-empty text. Take it from the authenticated session, never from user input.
+        session: The current conversation, such as the ID of a thread. It is the label of stored messages, and recall
+            excludes them. None: nothing is excluded.
 
     Attributes:
         app: The application.
         user: The user.
-        session: The running session; None if there is none.
-        folder: The folder of all that the user has stored in this application: ``/app/user``.
+        session: The current session; None if there is none.
+        folder: The user's folder in this application: ``/app/user``.
 
     Raises:
-        SekhaValidationError: A part is empty or no text; ``field`` names it.
+        SekhaValidationError: A part is empty or not a text; ``field`` names it.
 
     Example:
         ```python
@@ -53,9 +53,9 @@ class Scope:
         if not isinstance(session, str):
             raise argument_error("session", f"must be a string, not {type_name(session)}")
         if not to_jsonable(session, ("session",)).strip():
-            raise argument_error("session", "must not be blank; without a session it is None")
+            raise argument_error("session", "must not be blank; pass None for no session")
 
     @property
     def folder(self) -> str:
-        """The folder of all that the user has stored in this application: ``/app/user``."""
+        """The user's folder in this application: ``/app/user``."""
         return f"/{encode_segment(self.app, 'app')}/{encode_segment(self.user, 'user')}"

@@ -1,4 +1,4 @@
-"""What a search looks for, and which of the results that a server returned count."""
+"""Search parameters, and selection of the results of a server."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from sekha._api.filters import (
 from sekha.types import ConversationListItem, Filters, SearchResult
 
 DEFAULT_LIMIT = 10
-"""Results of a search, unless it is told otherwise."""
+"""Default number of search results."""
 
 IsEcho = Callable[[SearchResult], bool]
-"""Whether a result repeats what is known already. Each message is asked about once, the best first."""
+"""Whether a result is already known; called once for each message, best first."""
 
 
 class Search(NamedTuple):
     """A search.
 
     Attributes:
-        query: What to look for.
-        limit: Number of results to return; with ``is_enough`` the number that the first request is made for.
+        query: Text to search for.
+        limit: Number of results to return; with ``is_enough`` the number for the first request.
         offset: Number of results to skip.
-        conditions: What results must meet.
-        sent_filters: Filters for a server that applies filters, too.
-        min_score: Score that results must have at least; None for any.
+        conditions: Conditions for results.
+        sent_filters: Filters for a server that applies filters.
+        min_score: Minimum score of results; None for any.
         hybrid: Whether to search by words as well.
-        is_echo: Which results are left out before ``limit`` is counted; None for none.
-        is_enough: Whether results suffice; None if it takes ``offset + limit`` of them.
+        is_echo: Selects results to omit before ``limit`` is counted; None for none.
+        is_enough: Whether there are enough results; None if ``offset + limit`` are needed.
     """
 
     query: str
@@ -60,18 +60,18 @@ class Search(NamedTuple):
 
     @property
     def grows(self) -> bool:
-        """Whether it may take more results than are returned, because some are left out."""
+        """Whether more results may be needed than are returned, because some are excluded."""
         return self.conditions.filters_anything or self.is_echo is not None or self.is_enough is not None
 
     @property
     def takes_all(self) -> bool:
-        """Whether every result of the server counts, in its order."""
+        """Whether every result of the server is returned, in its order."""
         return self.min_score is None and not self.hybrid and not self.grows
 
     def without_conditions_of(self, sent: Mapping[str, Any]) -> Search:
-        """Return the same search without the condition that nothing but the server's word can show to be met.
+        """Return the same search without the condition that only the server can check.
 
-        A result does not tell the importance of its conversation, and only results by meaning are filtered there.
+        Results do not contain the importance of their conversation, and the server filters only results by meaning.
         """
         if "min_importance" not in sent or self.hybrid:
             return self
@@ -79,7 +79,7 @@ class Search(NamedTuple):
 
     @property
     def list_filters(self) -> Mapping[str, Any]:
-        """The filters of a list of the conversations that conditions need: those left out are not archived."""
+        """The filters for the list of conversations that the conditions need."""
         is_about_archive_alone = self.conditions.min_importance is None and not self.hybrid
         return {"archived": True} if is_about_archive_alone else {}
 
@@ -98,7 +98,7 @@ def search_of(arguments: Mapping[str, Any], filters: Filters, conditions: Result
     Args:
         arguments: The arguments.
         filters: The filters of the caller.
-        conditions: What these filters mean.
+        conditions: The conditions for these filters.
     """
     return Search(
         arguments["query"],
@@ -112,7 +112,7 @@ def search_of(arguments: Mapping[str, Any], filters: Filters, conditions: Result
 
 
 class ResultSelector:
-    """Selects the results that count, request by request.
+    """Selects results, request by request.
 
     Args:
         search: The search.
@@ -125,7 +125,7 @@ class ResultSelector:
         self._echoes: dict[tuple[str, str], bool] = {}
 
     def select(self, results: Iterable[SearchResult]) -> tuple[list[SearchResult], int | None]:
-        """Return the results that count, and how many only have too low a score; None without ``min_score``."""
+        """Return the selected results, and the number of those with too low a score; None without ``min_score``."""
         kept = self._search.conditions.keep(results, self._conversations)
         return split_by_score(self._without_echoes(kept), self._search.min_score)
 
@@ -136,7 +136,7 @@ class ResultSelector:
         kept: dict[tuple[str, str], SearchResult] = {}
         for result in results:
             key = result["message_id"], result["content"]
-            if key not in self._echoes:  # asked once: it may remember what it has seen
+            if key not in self._echoes:  # called once: it may keep state
                 self._echoes[key] = is_echo(result)
             if not self._echoes[key]:
                 kept.setdefault(key, result)

@@ -1,4 +1,4 @@
-"""The messages of a turn: where a block of memories is put, and what of them is remembered."""
+"""The messages of a turn: position of a block of memories, and selection of messages to store."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Messages = Sequence[Mapping[str, object]]
 
 
 class KeptMessage(NamedTuple):
-    """What is remembered of a message.
+    """The stored part of a message.
 
     Attributes:
-        id: What the framework calls the message; None if it has no name.
+        id: The framework's ID of the message; None if it has none.
         role: ``user``, ``assistant`` or ``tool``.
         content: The text.
     """
@@ -39,16 +39,16 @@ class KeptMessage(NamedTuple):
 
 
 def messages_to_remember(messages: Messages, *, tool_results: bool) -> list[KeptMessage]:
-    """Return what is remembered of messages: the texts of user and assistant, without what was put into them.
+    """Return the messages to store: the texts of user and assistant, without inserted blocks.
 
-    Left out are instructions, calls and thoughts, and all but the texts of contents.
+    Instructions, tool calls, thoughts, and content other than text are omitted.
 
     Args:
-        messages: Messages as OpenAI's and Anthropic's interfaces have them; further keys do not matter.
-        tool_results: Whether results of tools are remembered as well, as ``[name] text``.
+        messages: Messages in the format of OpenAI or Anthropic; other keys are ignored.
+        tool_results: Whether to include tool results, as ``[name] text``.
 
     Raises:
-        SekhaValidationError: The messages are no list of dictionaries; ``field`` names the place.
+        SekhaValidationError: The messages are not a list of dictionaries; ``field`` is the position.
     """
     checked = _check(messages)
     names = {call: name for message in checked for call, name in _calls(message)} if tool_results else {}
@@ -70,37 +70,41 @@ def messages_to_remember(messages: Messages, *, tool_results: bool) -> list[Kept
 
 @exported_from("sekha.memory")
 def with_block(messages: Messages, block: str) -> list[dict[str, Any]]:
-    """The messages for a model, with a block of memories before the last message of the user; for adapters.
+    """Return the messages for a model, with a block of memories before the last user message; for adapters.
 
-    The block is a user message of its own. It never stands between a call of a tool and its result, and blocks that
-    were put before other messages are taken out. Your list is not changed: put the result into the request, never into
-    the history.
+    The block is a separate user message, never between a tool call and its result. Blocks before other messages are
+    removed. Your list is not changed: use the result for the request, never for the history.
 
     Args:
-        messages: Messages as OpenAI's and Anthropic's interfaces have them.
-        block: What `Memory.block` returned; an empty one adds nothing.
+        messages: Messages in the format of OpenAI or Anthropic.
+        block: The block from `Memory.block`; an empty block adds nothing.
 
     Raises:
-        SekhaValidationError: The messages are no list of dictionaries; ``field`` names the place.
+        SekhaValidationError: The messages are not a list of dictionaries; ``field`` is the position.
 
     Example:
         ```python
         from sekha.memory import with_block
 
-        chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello!"}]
-        print([message["role"] for message in with_block(chat, "<memory>...</memory>")])  # ['system', 'user', 'user']
+        chat = [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Hello!"},
+        ]
+        print(
+            [message["role"] for message in with_block(chat, "<memory>...</memory>")]
+        )  # ['system', 'user', 'user']
         ```
     """
     return [dict(message) for message in place_block(messages, block)]
 
 
 def place_block(messages: Messages, block: str) -> list[Mapping[str, Any]]:
-    """Return what `with_block` returns, with the very messages and no copies, for frameworks that know them again."""
+    """Like `with_block`, but return the same message objects, for frameworks that compare their identity."""
     found = [message for message in _check(messages) if not _is_block(message)]
     if not block:
         return found
     position = _last_of_user(found)
-    if position is None:  # behind the instructions; nothing that belongs together can be there
+    if position is None:  # after the instructions, where no messages belong together
         numbers = (i for i, message in enumerate(found) if message.get("role") not in _INSTRUCTIONS)
         position = next(numbers, len(found))
     position = _before_open_calls(found, position)
@@ -108,21 +112,21 @@ def place_block(messages: Messages, block: str) -> list[Mapping[str, Any]]:
 
 
 def last_user_text(messages: Messages) -> str:
-    """Return the text of the last message of the user, without blocks; empty if there is none."""
+    """Return the text of the last user message, without blocks; empty if there is none."""
     found = [message for message in _check(messages) if not _is_block(message)]
     position = _last_of_user(found)
     return "" if position is None else remove_blocks(text_of(found[position].get("content")))
 
 
 def open_turn(history: Messages) -> list[Mapping[str, Any]]:
-    """Return what follows the last answer in a history, from the user's last message on; empty if nothing is open."""
+    """Return the open turn at the end of a history, starting at the user's message; empty if there is none."""
     found = _check(history)
     position = _last_of_user(found)
     return [] if position is None or found[-1].get("role") == "assistant" else found[position:]
 
 
 def without_repeats(messages: Messages) -> list[Mapping[str, Any]]:
-    """Return messages; of the same one several times in a row, such as in a turn that was tried again, only one."""
+    """Return messages without consecutive duplicates, such as those of a turn that was retried."""
     kept: list[Mapping[str, Any]] = []
     known: object = None
     for message in messages:
@@ -134,16 +138,16 @@ def without_repeats(messages: Messages) -> list[Mapping[str, Any]]:
 
 
 def name_turn(messages: Messages) -> list[dict[str, Any]]:
-    """Return the messages of the turn that is running, from the last one of the user, each with an ``id``.
+    """Return the messages of the current turn, starting at the last user message, each with an ``id``.
 
-    The id is made of the roles and texts up to the message, without instructions: those of a turn that is sent again
-    are the same. Without a message of the user, nothing is returned.
+    The ID is derived from the roles and texts up to the message, without instructions, so a turn that is sent again has
+    the same IDs. Without a user message, nothing is returned.
 
     Args:
-        messages: The whole chat, as OpenAI's and Anthropic's interfaces have it; ids that are there are replaced.
+        messages: The whole chat, in the format of OpenAI or Anthropic; existing IDs are replaced.
 
     Raises:
-        SekhaValidationError: The messages are no list of dictionaries; ``field`` names the place.
+        SekhaValidationError: The messages are not a list of dictionaries; ``field`` is the position.
     """
     found = [message for message in _check(messages) if not _is_block(message)]
     start, digest, turn = _last_of_user(found), sha256(), list[dict[str, Any]]()
@@ -157,9 +161,9 @@ def name_turn(messages: Messages) -> list[dict[str, Any]]:
 
 
 def storable(text: str) -> str:
-    """Return a text that servers accept: U+FFFD stands for NUL, and for half of a character pair.
+    """Return a text that servers accept, with U+FFFD in place of NUL and lone surrogates.
 
-    What people write and models answer is no argument that a programmer could correct: a turn must not fail for it.
+    Programmers cannot correct the text of users and models, so a turn must not fail because of it.
     """
     if "\0" not in text and not _SURROGATE.search(text):
         return text
@@ -167,7 +171,7 @@ def storable(text: str) -> str:
 
 
 def text_of(content: object) -> str:
-    """Return the text of a content: a text, or a list of parts, whose texts are joined by line ends."""
+    """Return the text of a content: a text, or a list of parts, whose texts are joined by newlines."""
     if isinstance(content, str):
         return content
     return "\n".join(
@@ -178,7 +182,7 @@ def text_of(content: object) -> str:
 
 
 def text_of_chunk(chunk: object) -> str:
-    """Return what a chunk of a stream adds to the answer: the chunk itself, or its ``choices[0].delta.content``."""
+    """Return the text that a chunk adds to the answer: the chunk itself, or its ``choices[0].delta.content``."""
     if isinstance(chunk, str):
         return chunk
     choices = _parts(get(chunk, "choices"))
@@ -206,7 +210,7 @@ def _is_block(message: Mapping[str, Any]) -> bool:
 
 
 def _last_of_user(messages: Sequence[Mapping[str, Any]]) -> int | None:
-    """Return where the last message is that the user has written, and not a tool in the user's role."""
+    """Return the position of the last message that the user wrote, ignoring tool results with the user role."""
     for i in range(len(messages) - 1, -1, -1):
         if messages[i].get("role") == "user" and not list(_results(messages[i])):
             return i
@@ -214,7 +218,7 @@ def _last_of_user(messages: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def _before_open_calls(messages: Sequence[Mapping[str, Any]], position: int) -> int:
-    """Return the last position up to another that is not between a call and its result."""
+    """Return the last position up to another one that is not between a tool call and its result."""
     called: dict[str, int] = {}
     pairs: list[tuple[int, int]] = []
     for i, message in enumerate(messages):
@@ -227,7 +231,7 @@ def _before_open_calls(messages: Sequence[Mapping[str, Any]], position: int) -> 
 
 
 def _calls(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the ids of the calls of tools in a message, with the names of the tools."""
+    """Yield the IDs of the tool calls in a message, with the names of the tools."""
     for call in _parts(message.get("tool_calls")):
         yield str(get(call, "id")), as_text(get(call, "function", "name")) or as_text(get(call, "name"))
     for part in (message, *_parts(message.get("content"))):
@@ -236,7 +240,7 @@ def _calls(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _results(message: Mapping[str, Any]) -> Iterator[tuple[str, str, object]]:
-    """Yield the ids of the calls whose results are in a message, with the names of the tools and the contents."""
+    """Yield the IDs of the calls whose results are in a message, with the names of the tools and the contents."""
     if message.get("role") in _TOOL_ROLES:
         yield str(message.get("tool_call_id")), as_text(message.get("name")), message.get("content")
     for part in (message, *_parts(message.get("content"))):

@@ -1,4 +1,4 @@
-"""Arguments become plain JSON data, validated before anything is sent; an error names the field."""
+"""Conversion of arguments to plain JSON data, validated before anything is sent; errors name the field."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _TEXT_KEYS = frozenset(("role", "content", "timestamp"))
 T = TypeVar("T")
 Path = tuple[object, ...]
 
-# Types of errors of pydantic, and what they mean for an argument.
+# Error types of pydantic, and their messages for arguments.
 _PROBLEMS: Mapping[str, str] = {
-    "missing": "is missing",
-    "extra_forbidden": "is not known here; is it misspelt?",
+    "missing": "is required",
+    "extra_forbidden": "is not a known argument; check the spelling",
     "string_type": "must be a string, not {got}",
     "int_type": "must be a whole number, not {got}",
     "int_from_float": "must be a whole number, not {got}",
@@ -47,24 +47,24 @@ _PROBLEMS: Mapping[str, str] = {
 
 
 def argument_error(field: str, problem: str) -> SekhaValidationError:
-    """Return the error for an argument that is refused before anything is sent.
+    """Return the error for an argument that is rejected before anything is sent.
 
     Args:
         field: The argument, such as ``messages[1].content``.
-        problem: What is wrong with it.
+        problem: The problem.
     """
     return SekhaValidationError(f"{field}: {problem}", field=field, status_code=400, sent=False)
 
 
 def wrong_object(field: str, wanted: str, found: object) -> SekhaValidationError:
-    """Return the error for an object of another class than is wanted, which a function of the user may have returned.
+    """Return the error for an object of a wrong class, which a user's function may have returned.
 
-    A coroutine is closed, since nobody will await it.
+    A coroutine is closed, since it will not be awaited.
 
     Args:
         field: The argument.
-        wanted: What it must be.
-        found: What it is.
+        wanted: The requirement.
+        found: The object.
     """
     if isinstance(found, Coroutine):
         found.close()
@@ -77,7 +77,7 @@ def merge_arguments(request: object, keywords: Mapping[str, object], name: str) 
     if request is None:
         return dict(keywords)
     if not isinstance(request, Mapping):
-        raise argument_error(name, f"a dictionary is needed, not {type_name(request)}")
+        raise argument_error(name, f"must be a dictionary, not {type_name(request)}")
     return {**cast("Mapping[str, object]", request), **keywords}
 
 
@@ -94,7 +94,7 @@ def validate(schema: type[T], values: Mapping[str, object]) -> T:
     try:
         data = to_jsonable(values)
     except RecursionError:
-        raise argument_error("the request", "is nested too deeply, or holds itself") from None
+        raise argument_error("the request", "is nested too deeply or contains a reference to itself") from None
     try:
         return cast(T, validator_for(cast(Hashable, schema)).validate_python(data, strict=True))
     except ValidationError as error:
@@ -106,7 +106,7 @@ def parse_conversation_id(value: object, field: str = "conversation_id") -> str:
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, str):
-        match = _UUID.fullmatch(value)  # `UUID` alone accepts much more, such as blanks and underscores
+        match = _UUID.fullmatch(value)  # `UUID` alone accepts other formats, with blanks or underscores
         if match is not None:
             return str(UUID(match[1] or match[2]))
         raise argument_error(field, "must be the UUID of a conversation")
@@ -125,7 +125,7 @@ def parse_conversation_ids(values: object) -> list[str]:
 
 
 def to_jsonable(value: object, path: Path = ()) -> Any:
-    """Return a copy that can be JSON: dictionaries, lists, strings, finite numbers, booleans and None.
+    """Return a copy as JSON data: dictionaries, lists, strings, finite numbers, booleans and None.
 
     Raises:
         SekhaValidationError: For NaN, infinity, NUL, a lone surrogate, a key that is not a string, or another type.
@@ -162,12 +162,12 @@ def to_jsonable(value: object, path: Path = ()) -> Any:
 
 
 def copy_of_texts(messages: object) -> list[dict[str, Any]] | None:
-    """Return a copy of messages of which each has a role, a content and perhaps a time, all of them texts.
+    """Return a copy of messages that have only a role, a content and optionally a time, all of them texts.
 
-    Most messages are such, and to look at all of them at once is much faster than `validate`.
+    Most messages are like this, and checking all of them together is much faster than `validate`.
 
     Returns:
-        What `validate` would return; None if it has to look at them.
+        The same as `validate`; None if `validate` has to check them.
     """
     if type(messages) is not list:
         return None
@@ -184,7 +184,7 @@ def copy_of_texts(messages: object) -> list[dict[str, Any]] | None:
             texts.append(text)
     try:
         _check_text("".join(texts), ())
-    except SekhaValidationError:  # which of them it is, `validate` says
+    except SekhaValidationError:  # `validate` reports which one it is
         return None
     return [{**message} for message in cast("list[dict[str, Any]]", messages)]
 
@@ -234,12 +234,12 @@ def _error_from_pydantic(error: ValidationError, data: object) -> SekhaValidatio
 
 def _check_text(value: str, path: Path) -> str:
     if "\0" in value:
-        raise argument_error(format_path(path), "must not hold a NUL character")
+        raise argument_error(format_path(path), "must not contain a NUL character")
     try:
         value.encode()
     except UnicodeEncodeError as error:
         raise argument_error(
-            format_path(path), f"has half of a character pair (a lone surrogate) at position {error.start}"
+            format_path(path), f"contains a lone surrogate (half of a character) at position {error.start}"
         ) from None
     return str.__str__(value)
 

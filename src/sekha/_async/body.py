@@ -1,4 +1,4 @@
-"""The body of a response: decompressed as it arrives, or read as a whole."""
+"""Response bodies: decompressed as they arrive, or read as a whole."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from sekha._transport.options import CallOptions, deadline_error
 from sekha.errors import SekhaDecodeError
 
 _MAX_ERROR_BODY = 256 * 1024
-"""Bytes of the body of an error that are read; it only explains the status."""
+"""Maximum number of bytes read from the body of an error, which only explains the status."""
 _ERROR_BODY_TIMEOUT = 5.0
-"""Seconds that reading such a body may take; it mostly comes together with the head."""
+"""Maximum seconds for reading such a body; it usually arrives together with the headers."""
 
 
 async def close_quietly(response: AsyncHTTPResponse) -> None:
     """Close a response, read or not; an error of its connection no longer matters."""
     try:
         await response.aclose()
-    except network_errors():  # evaluated only where there is an error, and not in each call
+    except network_errors():  # evaluated only for an error, not in each call
         pass
 
 
@@ -36,11 +36,11 @@ def iter_decoded(response: AsyncHTTPResponse) -> AsyncIterator[bytes]:
 
 
 class AsyncDecompressed(AsyncIterator[bytes]):
-    """Decompressed chunks. It is not a generator: event loops warn of one that is left in its middle.
+    """Iterator over decompressed chunks; not a generator, since event loops warn about unfinished generators.
 
     Args:
         chunks: The compressed chunks.
-        decompressor: What decompresses them.
+        decompressor: The decompressor.
     """
 
     def __init__(self, chunks: AsyncIterator[bytes], decompressor: Decompressor) -> None:
@@ -59,7 +59,7 @@ async def read_whole(http_response: AsyncHTTPResponse, limit: int, options: Call
     """Read a response, bounded in size and time; the connection is released afterwards.
 
     Raises:
-        SekhaDecodeError: It is too long, or cannot be decompressed.
+        SekhaDecodeError: The response is too long, or cannot be decompressed.
         SekhaTimeoutError: The deadline passed.
     """
     chunks: list[bytes] = []
@@ -70,7 +70,7 @@ async def read_whole(http_response: AsyncHTTPResponse, limit: int, options: Call
             size += len(chunk)
             if size > limit:
                 raise SekhaDecodeError(
-                    f"the answer is longer than max_response_bytes={limit}",
+                    f"the response is longer than max_response_bytes={limit}",
                     status_code=http_response.status,
                     is_too_long=True,
                 )
@@ -81,18 +81,18 @@ async def read_whole(http_response: AsyncHTTPResponse, limit: int, options: Call
     finally:
         await close_quietly(http_response)
     is_cut = isinstance(body, AsyncDecompressed) and not body.decompressor.is_whole
-    problem = "the compressed answer ends early" if is_cut else ""
+    problem = "the compressed response ended early" if is_cut else ""
     return Response(http_response.status, http_response.headers, b"".join(chunks).removeprefix(BOM_UTF8), problem)
 
 
 async def read_error_body(http_response: AsyncHTTPResponse, limit: int, options: CallOptions, clock: Clock) -> Response:
-    """Read what can be read of a response that is an error by its status, whatever is wrong with its body.
+    """Read as much as possible of a response with an error status, whatever is wrong with its body.
 
-    No failure of reading it hides the status: the response says in ``problem`` why the body is not whole. The
-    connection is released afterwards.
+    A failure to read the body does not hide the status: ``problem`` of the response is the reason why the body is
+    incomplete. The connection is released afterwards.
     """
     chunks: list[bytes] = []
-    size, limit, problem = 0, min(limit, _MAX_ERROR_BODY), "the rest of the answer did not arrive in time"
+    size, limit, problem = 0, min(limit, _MAX_ERROR_BODY), "the rest of the response did not arrive in time"
     left = options.time_left(clock.now())
     seconds = _ERROR_BODY_TIMEOUT if left is None else max(0.0, min(_ERROR_BODY_TIMEOUT, left / 2))
     ends_at = clock.now() + seconds
@@ -103,7 +103,7 @@ async def read_error_body(http_response: AsyncHTTPResponse, limit: int, options:
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > limit:
-                    problem = f"the answer is longer than {limit} bytes"
+                    problem = f"the response is longer than {limit} bytes"
                     break
                 if left is not None and clock.now() >= ends_at:
                     break
@@ -111,7 +111,7 @@ async def read_error_body(http_response: AsyncHTTPResponse, limit: int, options:
                 problem = ""
     except network_errors() as error:
         if not is_timeout(error):
-            problem = "the connection broke before the end of the answer"
+            problem = "the connection broke before the end of the response"
     finally:
         await close_quietly(http_response)
     encoding = http_response.headers.get("content-encoding", "")

@@ -1,4 +1,4 @@
-"""Workflows with a model: an answer to a prompt or a chat, with what the memory knows, whole or as a stream."""
+"""Workflows with a model: complete or stream an answer to a prompt or a chat, with memories."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .stream import AsyncMemoryStream
 
 
 class AsyncChatWorkflows(AsyncRecall):
-    """The workflows of `AsyncSekhaClient` that ask a model."""
+    """The workflows of `AsyncSekhaClient` that call a model."""
 
     async def complete_with_context(
         self,
@@ -39,47 +39,50 @@ class AsyncChatWorkflows(AsyncRecall):
         max_tokens: Optional[int] = None,
         extra_body: Optional[Mapping[str, object]] = None,
     ) -> MemoryCompletion:
-        """A model's answer to a prompt or a chat, with what the memory knows put before the prompt.
+        """Return a model's answer to a prompt or a chat, with relevant memories before the prompt.
 
-        `AsyncMemoryController.assemble_context`, then `AsyncBridgeClient.complete`. What is remembered goes into the
-        user message as quoted data with its origin; it never speaks with a role of its own. What stands in the chat
-        already is left out, and so is what would be there twice.
+        `AsyncMemoryController.assemble_context`, then `AsyncBridgeClient.complete`. Memories are added to the user
+        message as quoted data with their origin, never as messages with a role of their own. Memories that are already
+        in the chat, and duplicates, are omitted.
 
         Args:
-            prompt: What to ask, not blank; needed unless the last of ``messages`` is the user's.
-            context_query: What to remember; default: the text of the prompt, its first 2,000 characters.
-            messages: The chat so far; without ``prompt`` its last message is the prompt. They are not changed, and
-                only the prompt gets the memories.
-            context_budget: Tokens of memory at most, 0 or more.
-            preferred_labels: Labels whose conversations come first.
-            excluded_folders: Folders to leave out, with all that is below them.
-            folders: Folders to stay in, with all that is below them.
-            roles: Roles of the messages that are remembered, such as ``["user"]``.
-            min_score: Score of what is remembered at least, 0 to 1; default: any. A good floor belongs to one
-                embedding model.
-            hybrid: Whether words are searched for besides meanings, which takes two requests more; default: as for
+            prompt: The user's prompt, not blank; required unless the last message of ``messages`` is from the user.
+            context_query: Query for the context; default: the first 2,000 characters of the prompt.
+            messages: The chat so far; without ``prompt``, its last message is the prompt. The list is not changed;
+                memories are added to the prompt only.
+            context_budget: Maximum number of tokens of memory, 0 or more.
+            preferred_labels: Labels of conversations to rank first.
+            excluded_folders: Folders to exclude, including their subfolders.
+            folders: Folders to search, including their subfolders; default: all.
+            roles: Roles of the messages to recall, such as ``["user"]``; default: all.
+            min_score: Minimum score of a memory, 0 to 1; default: none. A suitable value depends on the embedding
+                model.
+            hybrid: Whether to add a full-text search, which takes two more requests; default: as for
                 `AsyncMemoryController.assemble_context`.
-            on_memory_error: What to do if the memory cannot be asked: ``"raise"`` the error, or ``"ignore"`` it: ask
-                the model without memories, and warn. With a ``deadline``, the memory has half of it then.
-            system: Your own instruction to the model; it comes first.
-            model: Name of a model; default: the bridge chooses.
+            on_memory_error: Action if the memory search fails: ``"raise"`` the error, or ``"ignore"`` it, that is, warn
+                and call the model without memories. With ``"ignore"``, the search may take at most half of a
+                ``deadline``.
+            system: Your own system message; it comes first.
+            model: Name of a model; default: chosen by the bridge.
             temperature: 0 to 2; default: the bridge's 0.7.
-            max_tokens: Tokens of the answer at most; default: the bridge's 2000.
-            extra_body: Further keys of the request to the bridge; see `AsyncBridgeClient.complete`.
+            max_tokens: Maximum number of tokens in the answer; default: the bridge's 2000.
+            extra_body: Additional keys of the request to the bridge; see `AsyncBridgeClient.complete`.
 
         Returns:
-            The answer, as from `AsyncBridgeClient.complete`, with ``memories``: what was put before the model, in that
-            order; with ``memory_error`` if the memory could not be asked.
+            The completion, as from `AsyncBridgeClient.complete`, with ``memories``, the memories in the prompt in
+            order, and ``memory_error`` if the memory search failed.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             response = await client.complete_with_context(
-                prompt="Continue our architecture discussion", context_query="architecture decisions", model="gpt-4"
+                prompt="Continue our architecture discussion",
+                context_query="architecture decisions",
+                model="gpt-4",
             )
             print(response["choices"][0]["message"]["content"])
             print([memory["label"] for memory in response["memories"]])
@@ -129,42 +132,43 @@ class AsyncChatWorkflows(AsyncRecall):
         max_tokens: Optional[int] = None,
         extra_body: Optional[Mapping[str, object]] = None,
     ) -> AsyncMemoryStream:
-        """The same as `complete_with_context`, piece by piece as the answer comes.
+        """Stream an answer; otherwise like `complete_with_context`.
 
         `AsyncMemoryController.assemble_context`, then `AsyncBridgeClient.stream_complete`.
 
         Args:
-            prompt: What to ask, not blank; needed unless the last of ``messages`` is the user's.
-            context_query: What to remember; default: the text of the prompt, its first 2,000 characters.
-            messages: The chat so far; without ``prompt`` its last message is the prompt. They are not changed, and
-                only the prompt gets the memories.
-            context_budget: Tokens of memory at most, 0 or more.
-            preferred_labels: Labels whose conversations come first.
-            excluded_folders: Folders to leave out, with all that is below them.
-            folders: Folders to stay in, with all that is below them.
-            roles: Roles of the messages that are remembered, such as ``["user"]``.
-            min_score: Score of what is remembered at least, 0 to 1; default: any. A good floor belongs to one
-                embedding model.
-            hybrid: Whether words are searched for besides meanings, which takes two requests more; default: as for
+            prompt: The user's prompt, not blank; required unless the last message of ``messages`` is from the user.
+            context_query: Query for the context; default: the first 2,000 characters of the prompt.
+            messages: The chat so far; without ``prompt``, its last message is the prompt. The list is not changed;
+                memories are added to the prompt only.
+            context_budget: Maximum number of tokens of memory, 0 or more.
+            preferred_labels: Labels of conversations to rank first.
+            excluded_folders: Folders to exclude, including their subfolders.
+            folders: Folders to search, including their subfolders; default: all.
+            roles: Roles of the messages to recall, such as ``["user"]``; default: all.
+            min_score: Minimum score of a memory, 0 to 1; default: none. A suitable value depends on the embedding
+                model.
+            hybrid: Whether to add a full-text search, which takes two more requests; default: as for
                 `AsyncMemoryController.assemble_context`.
-            on_memory_error: What to do if the memory cannot be asked: ``"raise"`` the error, or ``"ignore"`` it: ask
-                the model without memories, and warn. With a ``deadline``, the memory has half of it then.
-            system: Your own instruction to the model; it comes first.
-            model: Name of a model; default: the bridge chooses.
+            on_memory_error: Action if the memory search fails: ``"raise"`` the error, or ``"ignore"`` it, that is, warn
+                and call the model without memories. With ``"ignore"``, the search may take at most half of a
+                ``deadline``.
+            system: Your own system message; it comes first.
+            model: Name of a model; default: chosen by the bridge.
             temperature: 0 to 2; default: the bridge's 0.7.
-            max_tokens: Tokens of the answer at most; default: the bridge's 2000.
-            extra_body: Further keys of the request to the bridge; see `AsyncBridgeClient.complete`.
+            max_tokens: Maximum number of tokens in the answer; default: the bridge's 2000.
+            extra_body: Additional keys of the request to the bridge; see `AsyncBridgeClient.complete`.
 
         Returns:
-            A stream of chunks, with ``memories`` at once; see `AsyncMemoryStream`.
+            A stream of chunks, on which ``memories`` is available immediately; see `AsyncMemoryStream`.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             async with client.stream_with_context("Explain our deployment strategy") as stream:
                 async for text in stream.text_stream():
                     print(text, end="", flush=True)
@@ -211,41 +215,44 @@ class AsyncChatWorkflows(AsyncRecall):
         max_tokens: Optional[int] = None,
         extra_body: Optional[Mapping[str, object]] = None,
     ) -> MemoryCompletion:
-        """A model's answer to a prompt or a chat, with the hits of a search put after the prompt.
+        """Return a model's answer to a prompt or a chat, with search results after the prompt.
 
-        `AsyncMemoryController.query`, then `AsyncBridgeClient.complete`. The hits go into the user message as quoted
-        data with their origin. What stands in the chat already is left out, and so is what would be there twice.
+        `AsyncMemoryController.query`, then `AsyncBridgeClient.complete`. Results are added to the user message as
+        quoted data with their origin. Results that are already in the chat, and duplicates, are omitted.
 
         Args:
-            prompt: What to ask, not blank; it may end in a colon; needed unless the last of ``messages`` is the user's.
-            search_query: What to look for; default: the text of the prompt, its first 2,000 characters.
-            messages: The chat so far; without ``prompt`` its last message is the prompt. They are not changed, and
-                only the prompt gets the memories.
-            limit: Hits at most, 1 or more.
+            prompt: The user's prompt, not blank; required unless the last message of ``messages`` is from the user.
+            search_query: Query for the search; default: the first 2,000 characters of the prompt.
+            messages: The chat so far; without ``prompt``, its last message is the prompt. The list is not changed;
+                memories are added to the prompt only.
+            limit: Maximum number of results, 1 or more.
             filters: As for `AsyncMemoryController.query`.
-            min_score: As for `AsyncMemoryController.query`: with a floor, an unrelated question gets no memories.
-            hybrid: Whether words are searched for besides meanings, which takes one request more, and sometimes a few.
-            on_memory_error: What to do if the memory cannot be asked: ``"raise"`` the error, or ``"ignore"`` it: ask
-                the model without memories, and warn. With a ``deadline``, the memory has half of it then.
-            system: Your own instruction to the model; it comes first.
-            model: Name of a model; default: the bridge chooses.
+            min_score: As for `AsyncMemoryController.query`: with a minimum, an unrelated question gets no memories.
+            hybrid: Whether to add a full-text search, which takes one more request, sometimes a few.
+            on_memory_error: Action if the memory search fails: ``"raise"`` the error, or ``"ignore"`` it, that is, warn
+                and call the model without memories. With ``"ignore"``, the search may take at most half of a
+                ``deadline``.
+            system: Your own system message; it comes first.
+            model: Name of a model; default: chosen by the bridge.
             temperature: 0 to 2; default: the bridge's 0.7.
-            max_tokens: Tokens of the answer at most; default: the bridge's 2000.
-            extra_body: Further keys of the request to the bridge; see `AsyncBridgeClient.complete`.
+            max_tokens: Maximum number of tokens in the answer; default: the bridge's 2000.
+            extra_body: Additional keys of the request to the bridge; see `AsyncBridgeClient.complete`.
 
         Returns:
-            The answer, as from `AsyncBridgeClient.complete`, with ``memories``: what was put before the model, in that
-            order; with ``memory_error`` if the memory could not be asked.
+            The completion, as from `AsyncBridgeClient.complete`, with ``memories``, the memories in the prompt in
+            order, and ``memory_error`` if the memory search failed.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             response = await client.complete_with_memory(
-                prompt="Summarize our past discussions about:", search_query="architecture microservices", limit=5
+                prompt="Summarize our past discussions about:",
+                search_query="architecture microservices",
+                limit=5,
             )
             print(response["choices"][0]["message"]["content"])
             print([(memory["score"], memory["label"]) for memory in response["memories"]])
@@ -289,38 +296,41 @@ class AsyncChatWorkflows(AsyncRecall):
         max_tokens: Optional[int] = None,
         extra_body: Optional[Mapping[str, object]] = None,
     ) -> AsyncMemoryStream:
-        """The same as `complete_with_memory`, piece by piece as the answer comes.
+        """Stream an answer; otherwise like `complete_with_memory`.
 
         `AsyncMemoryController.query`, then `AsyncBridgeClient.stream_complete`.
 
         Args:
-            prompt: What to ask, not blank; it may end in a colon; needed unless the last of ``messages`` is the user's.
-            search_query: What to look for; default: the text of the prompt, its first 2,000 characters.
-            messages: The chat so far; without ``prompt`` its last message is the prompt. They are not changed, and
-                only the prompt gets the memories.
-            limit: Hits at most, 1 or more.
+            prompt: The user's prompt, not blank; required unless the last message of ``messages`` is from the user.
+            search_query: Query for the search; default: the first 2,000 characters of the prompt.
+            messages: The chat so far; without ``prompt``, its last message is the prompt. The list is not changed;
+                memories are added to the prompt only.
+            limit: Maximum number of results, 1 or more.
             filters: As for `AsyncMemoryController.query`.
-            min_score: As for `AsyncMemoryController.query`: with a floor, an unrelated question gets no memories.
-            hybrid: Whether words are searched for besides meanings, which takes one request more, and sometimes a few.
-            on_memory_error: What to do if the memory cannot be asked: ``"raise"`` the error, or ``"ignore"`` it: ask
-                the model without memories, and warn. With a ``deadline``, the memory has half of it then.
-            system: Your own instruction to the model; it comes first.
-            model: Name of a model; default: the bridge chooses.
+            min_score: As for `AsyncMemoryController.query`: with a minimum, an unrelated question gets no memories.
+            hybrid: Whether to add a full-text search, which takes one more request, sometimes a few.
+            on_memory_error: Action if the memory search fails: ``"raise"`` the error, or ``"ignore"`` it, that is, warn
+                and call the model without memories. With ``"ignore"``, the search may take at most half of a
+                ``deadline``.
+            system: Your own system message; it comes first.
+            model: Name of a model; default: chosen by the bridge.
             temperature: 0 to 2; default: the bridge's 0.7.
-            max_tokens: Tokens of the answer at most; default: the bridge's 2000.
-            extra_body: Further keys of the request to the bridge; see `AsyncBridgeClient.complete`.
+            max_tokens: Maximum number of tokens in the answer; default: the bridge's 2000.
+            extra_body: Additional keys of the request to the bridge; see `AsyncBridgeClient.complete`.
 
         Returns:
-            A stream of chunks, with ``memories`` at once; see `AsyncMemoryStream`.
+            A stream of chunks, on which ``memories`` is available immediately; see `AsyncMemoryStream`.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
-            async with client.stream_with_memory("Explain our deployment strategy", limit=3) as stream:
+            ```python title="python -m asyncio"
+            async with client.stream_with_memory(
+                "Explain our deployment strategy", limit=3
+            ) as stream:
                 async for text in stream.text_stream():
                     print(text, end="", flush=True)
             ```
@@ -346,18 +356,18 @@ class AsyncChatWorkflows(AsyncRecall):
         return await self._stream(chat)
 
     async def _complete(self, chat: Chat) -> MemoryCompletion:
-        """Ask the memory, then the model, within one deadline."""
+        """Search the memory, then call the model, within one deadline."""
         bridge, prompt = await self._prompt(chat)
         return prompt.completed(await bridge.complete(prompt.messages, **chat.completion))
 
     async def _stream(self, chat: Chat) -> AsyncMemoryStream:
-        """Ask the memory, then the model for a stream, within one deadline."""
+        """Search the memory, then call the model for a stream, within one deadline."""
         bridge, prompt = await self._prompt(chat)
         stream = await bridge.stream_complete(prompt.messages, **chat.completion)
         return AsyncMemoryStream(stream, prompt.memories, prompt.memory_error)
 
     async def _prompt(self, chat: Chat) -> tuple[AsyncBridgeClient, Prompt]:
-        """Ask the memory; return the bridge with what is left of the deadline, and what to ask it."""
+        """Search the memory; return the bridge with the rest of the deadline, and the prompt."""
         view = self._start_deadline()
-        view.bridge._transport.require_configured()  # before the memory is asked in vain
+        view.bridge._transport.require_configured()  # before a search that would be of no use
         return view.bridge, await view._recall(chat)

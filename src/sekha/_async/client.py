@@ -1,4 +1,4 @@
-"""One client for everything: controller, bridge and MCP tools, and the workflows that combine them."""
+"""Client for all services: controller, bridge and MCP tools, and the workflows that combine them."""
 
 from __future__ import annotations
 
@@ -36,63 +36,66 @@ from .workflows import AsyncWorkflows
 
 @exported_from_sekha
 class AsyncSekhaClient(AsyncWorkflows):
-    """A client of a whole Sekha. Make one for a process, and close it in the end.
+    """Client for all Sekha services. Create one per process and close it when the process ends.
 
-    Settings come from the arguments, else from ``config``, else from the environment, else from the defaults; see
-    `sekha.SekhaConfig` for what each means.
+    Settings come, in order of precedence, from the arguments, from ``config``, from the environment, and from the
+    defaults. `sekha.SekhaConfig` describes each setting.
 
     Args:
         config: Settings as one object.
-        controller_url: Address of the controller; else ``SEKHA_CONTROLLER_URL``.
-        api_key: Key for the controller; else ``SEKHA_API_KEY``.
-        bridge_url: Address of the LLM bridge; else ``SEKHA_BRIDGE_URL``. Without it, only bridge calls fail.
-        bridge_api_key: Key for the bridge; none is sent to it otherwise.
-        mcp_api_key: Key for the controller's MCP tools, where it differs from ``api_key``.
-        timeout: Seconds for each of connecting, sending, and waiting for the next bytes of one attempt; None means
-            no limit. Not given: 30, but 300 to wait for models and embedders.
-        max_retries: Repetitions after a first attempt that failed in a repeatable way, 0 or more; default 3.
-        deadline: Seconds that a whole call may take, waits and repetitions included; default None, no limit.
-        rate_limit_requests: Requests to one server in any window; default 1000. None, or "none", means no limit.
+        controller_url: Address of the controller; default: ``SEKHA_CONTROLLER_URL``.
+        api_key: Key for the controller; default: ``SEKHA_API_KEY``.
+        bridge_url: Address of the LLM bridge; default: ``SEKHA_BRIDGE_URL``. Without it, only bridge calls fail.
+        bridge_api_key: Key for the bridge; without it, no key is sent to the bridge.
+        mcp_api_key: Key for the controller's MCP tools if it differs from ``api_key``.
+        timeout: Seconds for each phase of one attempt: connecting, sending, and waiting for the next bytes. None means
+            no limit. Default 30, or 300 while waiting for models and embedding.
+        max_retries: Retries after a failed first attempt, 0 or more; default 3.
+        deadline: Seconds for a whole call, waits and retries included; default None, no limit.
+        rate_limit_requests: Requests to one server in any sliding window; default 1000. None or "none" means no limit.
         rate_limit_window: Length of that window in seconds; default 60.
         max_connections: Connections to one server; default 100.
-        max_concurrent_writes: Conversations stored at the same time; default 4.
-        write_gate: Who shares that number: "shared", the processes of this user on this machine; "process", the threads
-            and tasks of one client; or a gate (`sekha.gates`), such as that of several machines; default shared.
-        rate_limiter: Who shares ``rate_limit_requests``: "process", one client in one process; or a gate, such as that
-            of several machines; default process.
-        max_response_bytes: Longest answer that is read, in bytes; default 64 MiB.
-        verify: TLS: True, a path to a CA file or folder, or an `ssl.SSLContext`; False checks nothing.
-        cert: Client certificate: a path, or (certificate, key) paths, or with the key's password if it has one.
-        proxy: Address of a proxy for every server; "none" connects directly, whatever the environment says.
-        trust_env: Whether proxy and certificate settings of environment and system apply; default True.
-        headers: Further headers for every request.
-        http_client: An httpx client of yours to send with; it is not closed by us.
-        on_request: Called with a `RequestEvent` when an attempt begins; must be quick and not wait.
-        on_response: Called with a `ResponseEvent` when an attempt has an answer or an error.
-        on_retry: Called with a `RetryEvent` before the wait for another attempt.
-        on_wait: Called with a `WaitEvent` when a call has to wait before it is sent.
-        tracing: Whether there are OpenTelemetry spans where ``opentelemetry-api`` is installed; default True.
+        max_concurrent_writes: Concurrent requests that store a conversation; default 4.
+        write_gate: Scope of ``max_concurrent_writes``: "shared" for all processes of this user on this machine,
+            "process" for one client, or a gate (`sekha.gates`), for example for several machines; default shared.
+        rate_limiter: Scope of ``rate_limit_requests``: "process" for one client in one process, or a gate, for example
+            for several machines; default process.
+        max_response_bytes: Maximum response size in bytes after decompression; default 64 MiB.
+        verify: TLS verification: True (default), a path to a CA file or folder, or an `ssl.SSLContext`. False turns
+            verification off.
+        cert: Client certificate: a path, a pair of paths (certificate, key), or these with the password of the key.
+        proxy: Address of a proxy for every server; "none" connects directly and ignores the environment.
+        trust_env: Whether to use the proxy and certificate settings of the environment and the system; default True.
+        headers: Additional headers for every request.
+        http_client: Your own httpx client to send requests with; the library does not close it.
+        on_request: Called with a `RequestEvent` when an attempt starts; must return quickly and not block.
+        on_response: Called with a `ResponseEvent` when an attempt ends with a response or an error.
+        on_retry: Called with a `RetryEvent` before the wait for a retry.
+        on_wait: Called with a `WaitEvent` when a request has to wait before it is sent.
+        tracing: Whether to create OpenTelemetry spans if ``opentelemetry-api`` is installed; default True.
 
     Attributes:
-        controller: Conversations and what is remembered of them (`AsyncMemoryController`).
+        controller: Conversations and search (`AsyncMemoryController`).
         bridge: Chat completions and embeddings (`AsyncBridgeClient`).
         mcp: The MCP tools (`AsyncMCPClient`).
 
     Raises:
-        SekhaConfigError: A setting is missing, cannot be used, or contradicts another.
+        SekhaConfigError: A setting is missing, invalid, or conflicts with another one.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from sekha import AsyncSekhaClient
 
         async with AsyncSekhaClient(
             controller_url=controller_url, api_key="sk-your-api-key", bridge_url=bridge_url
         ) as client:
-            await client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
+            await client.controller.create_conversation(
+                messages=[{"role": "user", "content": "Hello Sekha!"}]
+            )
         ```
     """
 
-    if not TYPE_CHECKING:  # `create_autospec` takes a class for the spec of what its instances have under this name
+    if not TYPE_CHECKING:  # `create_autospec` uses a class as the spec of the attribute of instances with this name
         controller, bridge, mcp = AsyncMemoryController, AsyncBridgeClient, AsyncMCPClient
 
     @redact_traceback
@@ -159,33 +162,35 @@ class AsyncSekhaClient(AsyncWorkflows):
 
     @property
     def folder(self) -> Optional[str]:
-        """The folder that this view is confined to; None for the whole memory."""
+        """The folder that this view is restricted to; None for the whole memory."""
         return None if self._view is None else self._view.folder
 
     def in_folder(self, folder: str, *segments: str) -> Self:
-        """A view of this client that sees and changes only what is in a folder and below it: one user's memory.
+        """Return a view of this client that is restricted to a folder and its subfolders: one user's memory.
 
-        No request is made; closing the view closes nothing. What is stored through it goes into its folder, every
-        search and list stays in it, and the id of a conversation elsewhere is unknown. What it is a wall against, what
-        it refuses and what its calls cost is in the guide, under "One memory per user".
+        No request is made, and closing the view closes nothing. The view stores conversations in its folder, searches
+        and lists only this folder, and treats the ID of any other conversation as unknown. The guide "One memory per
+        user" describes the guarantees, the unsupported methods, and the cost of each call.
 
         Args:
-            folder: A folder below ``/``; in a view, below the folder of that. It is not brought into one form: an
-                empty name, ``.``, ``..`` or a ``/`` at its end is refused.
-            segments: Any texts that are not empty, such as the id of a user. Each becomes one name below the folder,
-                percent-encoded where needed.
+            folder: A folder below ``/``; in a view, below the folder of the view. It is not normalized: an empty name,
+                ``.``, ``..`` or a trailing ``/`` is rejected.
+            segments: Any non-empty texts, such as the ID of a user. Each becomes one name below the folder,
+                percent-encoded if needed.
 
         Returns:
-            The view, a client with the same methods.
+            The view, which has the same methods.
 
         Raises:
-            SekhaValidationError: The folder is not one, or a segment is empty; ``field`` is ``folder``.
+            SekhaValidationError: The folder is invalid, or a segment is empty; ``field`` is ``folder``.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             user_id = "ann@example.com"
             memory = client.in_folder("/users", user_id)
-            await memory.controller.create_conversation(messages=[{"role": "user", "content": "I like tea."}])
+            await memory.controller.create_conversation(
+                messages=[{"role": "user", "content": "I like tea."}]
+            )
             results = await memory.controller.query("What does she like?")
             print([result["folder"] for result in results["results"]])  # ['/users/ann@example.com']
             ```
@@ -207,25 +212,25 @@ class AsyncSekhaClient(AsyncWorkflows):
         bridge_api_key: Optional[str] = None,
         headers: Optional[Mapping[str, str]] = None,
     ) -> Self:
-        """A view of this client with other options; it shares connections, limiter and write cap.
+        """Return a view of this client with other options; it shares connections, rate limit and write limit.
 
         Args:
-            timeout: Seconds for each phase of one attempt; None means no limit.
-            max_retries: Repetitions after a first attempt, 0 or more.
-            deadline: Seconds that a whole call may take; None means no limit.
+            timeout: Seconds for each phase of one attempt (connect, send, wait for bytes); None means no limit.
+            max_retries: Retries after a failed first attempt, 0 or more.
+            deadline: Seconds for a whole call, waits and retries included; None means no limit.
             api_key: Key for the controller.
             mcp_api_key: Key for the MCP tools.
             bridge_api_key: Key for the bridge.
-            headers: Headers to send besides those of this client.
+            headers: Headers to send in addition to those of this client.
 
         Returns:
             The view; closing it closes nothing.
 
         Raises:
-            SekhaConfigError: A value cannot be used.
+            SekhaConfigError: A value is invalid.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             once = client.with_options(max_retries=0, deadline=10.0)
             print((await once.controller.health())["status"])  # healthy
             ```
@@ -252,14 +257,14 @@ class AsyncSekhaClient(AsyncWorkflows):
         )
 
     async def aclose(self) -> None:
-        """Close all connections; calling it again does nothing. A client of yours (``http_client``) stays open.
+        """Close all connections; further calls do nothing. Your own ``http_client`` stays open.
 
-        Calls that are under way fail: with a `SekhaConnectionError` if they have sent a request that must not be
-        repeated, else with a `SekhaClosedError`. They do so at once, or when what they wait for is over: the rate
-        limit, the time until the next attempt, the lookup of a host. Through a proxy, some end by their ``timeout``.
+        Calls in progress fail: with a `SekhaConnectionError` if they have sent a request that must not be retried, else
+        with a `SekhaClosedError`. They fail immediately, or at the end of their current wait: for the rate limit, for
+        the next attempt, or for a DNS lookup. Through a proxy, some calls fail only at their ``timeout``.
         """
         if self._owns_connections:
-            async with AsyncExitStack() as stack:  # each is closed, whatever becomes of the other
+            async with AsyncExitStack() as stack:  # each is closed, even if closing the other one fails
                 stack.push_async_callback(self._bridge_transport.aclose)
                 stack.push_async_callback(self._controller_transport.aclose)
 
@@ -280,20 +285,22 @@ class AsyncSekhaClient(AsyncWorkflows):
 def create_async_sekha_client(
     config: Optional[SekhaConfig] = None, **options: Unpack[AsyncClientOptions]
 ) -> AsyncSekhaClient:
-    """The same as `AsyncSekhaClient`, as a function.
+    """Create an `AsyncSekhaClient`; same arguments as the class.
 
     Args:
         config: Settings as one object.
         options: Settings by keyword, as for `AsyncSekhaClient`.
 
     Raises:
-        SekhaConfigError: A setting is missing, cannot be used, or contradicts another.
+        SekhaConfigError: A setting is missing, invalid, or conflicts with another one.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from sekha import create_async_sekha_client
 
-        async with create_async_sekha_client(controller_url=controller_url, api_key="sk-your-api-key") as client:
+        async with create_async_sekha_client(
+            controller_url=controller_url, api_key="sk-your-api-key"
+        ) as client:
             print((await client.controller.health())["status"])  # healthy
         ```
     """

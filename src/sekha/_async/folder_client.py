@@ -1,4 +1,4 @@
-"""The clients of a memory, which can be confined to a folder."""
+"""Clients that can be restricted to a folder."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ T = TypeVar("T")
 class AsyncFolderClient(AsyncServiceClient):
     """Base of the clients of the controller and of its MCP tools.
 
-    In the view of a folder, a conversation outside is as unknown as one that does not exist.
+    In the view of a folder, a conversation outside the folder is treated like one that does not exist.
     """
 
     @property
     def folder(self) -> Optional[str]:
-        """The folder that this view is confined to; None for the whole memory."""
+        """The folder that this view is restricted to; None for the whole memory."""
         return None if self._view is None else self._view.folder
 
     def in_folder(self, folder: str, *segments: str) -> Self:
-        """A view of this client that sees and changes only what is in a folder and below it.
+        """Return a view of this client that is restricted to a folder and its subfolders.
 
-        No request is made; closing the view closes nothing. What it is a wall against, what it refuses and what its
-        calls cost is in the guide, under "One memory per user".
+        No request is made, and closing the view closes nothing. The guide "One memory per user" describes the
+        guarantees, the unsupported methods, and the cost of each call.
 
         Args:
-            folder: A folder below ``/``; in a view, below the folder of that. It is not brought into one form: an
-                empty name, ``.``, ``..`` or a ``/`` at its end is refused.
-            segments: Any texts that are not empty, such as the id of a user. Each becomes one name below the folder,
-                percent-encoded where needed.
+            folder: A folder below ``/``; in a view, below the folder of the view. It is not normalized: an empty name,
+                ``.``, ``..`` or a trailing ``/`` is rejected.
+            segments: Any non-empty texts, such as the ID of a user. Each becomes one name below the folder,
+                percent-encoded if needed.
 
         Raises:
-            SekhaValidationError: The folder is not one, or a segment is empty; ``field`` is ``folder``.
+            SekhaValidationError: The folder is invalid, or a segment is empty; ``field`` is ``folder``.
 
         Example:
             ```python
@@ -57,26 +57,26 @@ class AsyncFolderClient(AsyncServiceClient):
         return self._from_transport(self._transport, self._capabilities, view)
 
     def _refuse_in_view(self, method: str) -> None:
-        """Raise a `SekhaConfigError` if this is a view: the method is about the whole memory."""
+        """Raise a `SekhaConfigError` if this is a view: the method applies to the whole memory."""
         if self._view is not None:
             raise self._view.refusal(method)
 
     def _absolute(self, folder: Optional[str]) -> Any:
-        """Return the argument ``folder``; in a view, an absolute path that is inside."""
+        """Return the argument ``folder``; in a view, as an absolute path inside it."""
         return folder if self._view is None else self._view.absolute(folder)
 
     def _absolute_folder(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
-        """Return arguments whose ``folder`` is, in a view, an absolute path that is inside."""
+        """Return arguments; in a view, with ``folder`` as an absolute path inside it."""
         return arguments if self._view is None else self._view.absolute_folder(arguments)
 
     def _absolute_each(self, folders: Optional[Sequence[str]], field: str) -> Any:
-        """Return an argument that lists folders; in a view, each as an absolute path that is inside."""
+        """Return an argument that lists folders; in a view, each as an absolute path inside it."""
         if self._view is None or isinstance(folders, str) or not isinstance(cast(object, folders), Sequence):
             return folders
         return [self._view.absolute(folder, f"{field}[{i}]") for i, folder in enumerate(folders or ())]
 
     def _absolute_filters(self, arguments: Mapping[str, object]) -> Mapping[str, object]:
-        """Return arguments whose ``filters`` have, in a view, an absolute folder that is inside."""
+        """Return arguments; in a view, with the folder of ``filters`` as an absolute path inside it."""
         filters = arguments.get("filters")
         if self._view is None or not isinstance(filters, Mapping):
             return arguments
@@ -84,30 +84,30 @@ class AsyncFolderClient(AsyncServiceClient):
         return {**arguments, "filters": filters}
 
     def _conditions(self, filters: Filters, prefix: str = "filters.") -> ResultFilter:
-        """Return what results must meet; in a view, to be inside, too.
+        """Return the conditions for results; in a view, including that they are inside it.
 
         Args:
             filters: The filters of the caller.
-            prefix: What precedes the name of a filter in an error.
+            prefix: Prefix of filter names in errors.
         """
         if self._view is None:
             return parse_filters(filters, prefix)
-        if "folder" not in filters:  # all of the view is searched
+        if "folder" not in filters:  # the whole view is searched
             filters = cast(Filters, {name: value for name, value in filters.items() if name != "subfolders"})
         return parse_filters(filters, prefix)._replace(view=self._view)
 
     def _complete(self, conversation: Mapping[str, object]) -> dict[str, Any]:
-        """Return a conversation as it is stored; in a view, inside of it."""
+        """Return a conversation in its stored form; in a view, inside it."""
         return complete_conversation(conversation) if self._view is None else self._view.complete(conversation)
 
     def _keep(
         self, keep: Optional[Callable[[ConversationListItem], bool]]
     ) -> Optional[Callable[[ConversationListItem], bool]]:
-        """Return the filter of a list; in a view, one that keeps nothing outside."""
+        """Return the filter of a list; in a view, one that excludes everything outside."""
         return keep if self._view is None else self._view.keep(keep)
 
     async def _send(self, transport: AsyncTransport, request: Request[T]) -> T:
-        """Send a call about one conversation; in a view, an unknown one is always the same error."""
+        """Send a call about one conversation; in a view, an unknown one always raises the same error."""
         try:
             return await transport.send(request)
         except SekhaNotFoundError:
@@ -118,13 +118,13 @@ class AsyncFolderClient(AsyncServiceClient):
     async def _read(
         self, transport: AsyncTransport, request: Request[T], folder_of: Callable[[T], object], id: str = ""
     ) -> T:
-        """Send a call about one conversation whose answer states its folder; in a view, it must be inside.
+        """Send a call about one conversation whose response includes its folder; in a view, it must be inside.
 
         Args:
             transport: The transport of the controller.
             request: The call.
-            folder_of: Returns the folder that an answer states.
-            id: The conversation, to be asked for where the answer cannot be read; empty if the call does just that.
+            folder_of: Returns the folder in a response.
+            id: The conversation, which is requested if the response is invalid; empty if the call itself requests it.
         """
         try:
             answer = await self._send(transport, request)
@@ -137,12 +137,12 @@ class AsyncFolderClient(AsyncServiceClient):
         return answer
 
     async def _require_inside(self, transport: AsyncTransport, id: str) -> None:
-        """Ask for a conversation, and raise the error of an unknown one if it is outside; nothing without a view."""
+        """In a view, request a conversation, and raise the error for an unknown one if it is outside."""
         if self._view is not None:
             await self._read(transport, GET_CONVERSATION.request(id=id), folder_of_conversation)
 
     async def _send_inside(self, request: Request[T], id: str) -> T:
-        """Send a call about one conversation whose answer does not state its folder; in a view, ask for that first."""
+        """Send a call about one conversation whose response has no folder; in a view, request the folder first."""
         transport = self._transport.start_deadline()
         await self._require_inside(transport, id)
         return await self._send(transport, request)
@@ -154,5 +154,5 @@ def folder_of_conversation(conversation: Union[Conversation, MemoryContext]) -> 
 
 
 def folder_of_export(export: MemoryExport) -> str:
-    """Return the folder of the conversation of an export."""
+    """Return the folder of an exported conversation."""
     return export["conversation"]["folder"]

@@ -48,27 +48,27 @@ from .operations.store import store
 from .transport import AsyncTransport
 
 COUNTED_WITHOUT_ASKING = 100
-"""Conversations whose messages are counted, one request each, without being asked for."""
+"""Maximum number of conversations whose messages are counted by default, with one request each."""
 
 
 @exported_from_sekha
 class AsyncMCPClient(AsyncFolderClient):
-    """A client of the MCP tools alone; `AsyncSekhaClient.mcp` is one that shares its connections.
+    """Client for the MCP tools only; `AsyncSekhaClient.mcp` is one that shares its connections.
 
     Args:
-        config: The settings below as one object; a keyword beats it.
-        base_url: Address of the controller; else ``SEKHA_CONTROLLER_URL``.
-        api_key: Key for the MCP tools; else ``SEKHA_MCP_API_KEY``, else ``SEKHA_API_KEY``. It goes to the same server's
-            REST routes too, which statistics and filters need, unless ``SEKHA_API_KEY`` is set.
-        timeout: Seconds for each phase of one attempt; None means no limit.
-        max_retries: Repetitions after a first attempt; default 3.
-        options: Any other setting of `sekha.SekhaConfig`.
+        config: The settings below as one object; keyword arguments take precedence.
+        base_url: Address of the controller; default: ``SEKHA_CONTROLLER_URL``.
+        api_key: Key for the MCP tools; default: ``SEKHA_MCP_API_KEY``, else ``SEKHA_API_KEY``. Unless ``SEKHA_API_KEY``
+            is set, it is also sent to the REST routes of the same server, which statistics and filters need.
+        timeout: Seconds for each phase of one attempt (connect, send, wait for bytes); None means no limit.
+        max_retries: Retries after a failed first attempt; default 3.
+        options: Any other settings of `sekha.SekhaConfig`.
 
     Raises:
-        SekhaConfigError: A setting is missing or cannot be used.
+        SekhaConfigError: A setting is missing or invalid.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from sekha import AsyncMCPClient
 
         async with AsyncMCPClient(base_url=controller_url, api_key="sk-your-api-key") as mcp:
@@ -95,34 +95,37 @@ class AsyncMCPClient(AsyncFolderClient):
         end_date: Optional[str] = None,
         count_messages: Optional[bool] = None,
     ) -> MemoryStats:
-        """Numbers about the memory, or about a part of it.
+        """Return statistics about all conversations, or about some of them.
 
-        ``POST /mcp/tools/memory_stats``. The controller 0.1 knows one ``folder`` or one ``label`` only, and neither
-        subfolders, labels nor numbers of messages: those are taken from the list (one request for each thousand stored
-        conversations) and from exports (one request for each conversation, at most four at a time).
+        ``POST /mcp/tools/memory_stats``. Controller 0.1 supports only one ``folder`` or one ``label``, and neither
+        subfolders, several labels nor message counts. The library gets these from the list (one request per thousand
+        stored conversations) and from exports (one request per conversation, at most four concurrently).
 
         Args:
-            request: The keywords below but ``count_messages`` as one dictionary; a keyword beats its entry.
-            folder: Exactly this folder.
-            subfolders: Whether folders below ``folder`` count too.
-            label: Exactly this label.
-            labels: Any of these labels; an empty list holds for none.
-            start_date: ISO date or time of the last change, included; UTC without a zone.
-            end_date: The same for the end; a date means its whole day.
-            count_messages: Whether to count messages by exports; default: for up to 100 conversations.
+            request: The keyword arguments below except ``count_messages`` as one dictionary; keyword arguments take
+                precedence.
+            folder: Only conversations in exactly this folder.
+            subfolders: Whether to include folders below ``folder``; default False.
+            label: Only conversations with exactly this label.
+            labels: Only conversations with one of these labels; an empty list matches none.
+            start_date: Earliest time of the last update, inclusive, as an ISO date or time; UTC without a zone.
+            end_date: Latest time, inclusive; a date includes the whole day.
+            count_messages: Whether to count messages with exports; default: only for up to 100 conversations.
 
         Returns:
-            ``total_conversations``, ``average_importance`` (0.0 of none), ``folders``, ``labels``, and
-            ``total_messages``, None where it was not counted.
+            ``total_conversations``, ``average_importance`` (0.0 without conversations), ``folders``, ``labels``, and
+            ``total_messages``, None if messages were not counted.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaAuthError: The MCP tools do not accept the key.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaAuthError: The MCP tools rejected the key.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
-            stats = await client.mcp.memory_stats({"labels": ["important"], "start_date": "2026-01-01T00:00:00Z"})
+            ```python title="python -m asyncio"
+            stats = await client.mcp.memory_stats(
+                {"labels": ["important"], "start_date": "2026-01-01T00:00:00Z"}
+            )
             print(stats["total_conversations"])
             ```
         """
@@ -131,7 +134,7 @@ class AsyncMCPClient(AsyncFolderClient):
         )
         arguments = validate(MemoryStatsRequest, self._absolute_folder(merge_arguments(request, keywords, "request")))
         if not arguments.get("subfolders") or ("folder" not in arguments and self._view is not None):
-            arguments.pop("subfolders", None)  # the server does not know it, and of a view, all is counted
+            arguments.pop("subfolders", None)  # the server does not support it, and the whole of a view is counted
         keep = stats_filter(arguments)
         transport = self._transport.start_deadline()
         reported: dict[str, object] = {}
@@ -164,38 +167,40 @@ class AsyncMCPClient(AsyncFolderClient):
         min_score: Optional[float] = None,
         hybrid: Optional[bool] = None,
     ) -> MemorySearchResponse:
-        """Search the messages by meaning, as `AsyncMemoryController.query` does.
+        """Search messages by meaning, like `AsyncMemoryController.query`.
 
-        ``POST /mcp/tools/memory_search``. The controller 0.1 ignores everything but ``query`` and ``limit``; the rest
-        is applied here, at the cost that `AsyncMemoryController.query` tells.
+        ``POST /mcp/tools/memory_search``. Controller 0.1 ignores everything except ``query`` and ``limit``; the library
+        applies the rest, with as many requests as `AsyncMemoryController.query`.
 
         Args:
-            request: The keywords below as one dictionary; a keyword beats its entry.
-            query: What to look for, not blank.
-            limit: Hits at most, 1 or more; default 10.
-            offset: Hits to leave out at the beginning; default 0.
-            filters: The filters below as one dictionary, and those of `AsyncMemoryController.query` beside them.
-            label: Exactly this label.
-            labels: Any of these labels.
-            folder: Exactly this folder.
-            min_importance: Importance of the conversation, 0 to 10, at least.
-            start_date: ISO date or time of the message, included; UTC without a zone.
-            end_date: The same for the end; a date means its whole day.
-            min_score: Score of a hit at least, 0 to 1; default: any.
-            hybrid: As for `AsyncMemoryController.query`; default: no.
+            request: The keyword arguments below as one dictionary; keyword arguments take precedence.
+            query: Text to search for, not blank.
+            limit: Maximum number of results, 1 or more; default 10.
+            offset: Number of results to skip; default 0.
+            filters: The filters below, and all others of `AsyncMemoryController.query`, as one dictionary.
+            label: Only conversations with exactly this label.
+            labels: Only conversations with one of these labels.
+            folder: Only conversations in exactly this folder.
+            min_importance: Minimum importance of the conversation, 0 to 10.
+            start_date: Earliest time of the message, inclusive, as an ISO date or time; UTC without a zone.
+            end_date: Latest time, inclusive; a date includes the whole day.
+            min_score: Minimum score of a result, 0 to 1; default: none.
+            hybrid: As for `AsyncMemoryController.query`; default False.
 
         Returns:
-            ``results``, best first, with ``score`` (a similarity, higher is better); ``query``, ``limit`` and
+            ``results``, best first, each with ``score`` (a similarity, higher is better); ``query``, ``limit`` and
             ``total_results``; with filters also ``truncated``, with ``min_score`` also ``below_min_score``.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaAuthError: The MCP tools do not accept the key.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaAuthError: The MCP tools rejected the key.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
-            results = await client.mcp.memory_search({"query": "project architecture", "min_importance": 7})
+            ```python title="python -m asyncio"
+            results = await client.mcp.memory_search(
+                {"query": "project architecture", "min_importance": 7}
+            )
             for result in results["results"]:
                 print(f"{result['label']} (score: {result['score']:.2f})")
             ```
@@ -221,7 +226,7 @@ class AsyncMCPClient(AsyncFolderClient):
         wanted = search_of(arguments, all_filters, self._conditions(all_filters, prefix=""))
         transport = self._transport.start_deadline()
         page, found = await search(transport, self._capabilities, endpoints.MEMORY_SEARCH, wanted)
-        if self._view is not None:  # what a server adds to its page is about the whole memory
+        if self._view is not None:  # additional keys of the server may describe the whole memory
             page = MemorySearchResponse(query=wanted.query, results=[], total_results=found.total, limit=wanted.limit)
         complete_page(page, wanted, found)
         page["query"] = wanted.query
@@ -239,34 +244,39 @@ class AsyncMCPClient(AsyncFolderClient):
         messages: Optional[Sequence[Mapping[str, object]]] = None,
         drop_images: bool = False,
     ) -> MemoryStored:
-        """Store a conversation; `AsyncMemoryController.create_conversation` says more about what was stored.
+        """Store a conversation; `AsyncMemoryController.create_conversation` returns more details.
 
-        ``POST /mcp/tools/memory_store``. Content parts that the server refuses are sent once more as text. Never
-        repeated when its outcome is unknown.
+        ``POST /mcp/tools/memory_store``. If the server rejects content parts, they are sent again as text. The request
+        is not retried if its outcome is unknown.
 
         Args:
-            request: The keywords below but ``drop_images`` as one dictionary; a keyword beats its entry.
-            label: Name, not empty; default: the first line of the first user message, at most 60 characters.
+            request: The keyword arguments below except ``drop_images`` as one dictionary; keyword arguments take
+                precedence.
+            label: Name, not empty; default: the first line of the first user message, up to 60 characters.
             folder: Path, not empty; default ``/``.
             importance_score: 1 to 10; default 5.
             messages: Dictionaries with ``role`` and ``content``; may be empty.
-            drop_images: Whether ``data:`` images may be lost where the server takes text only.
+            drop_images: Whether to drop ``data:`` images if the server stores text only; otherwise such messages raise
+                an error.
 
         Returns:
-            ``id``, ``conversation_id`` (the same), ``label`` and ``folder``.
+            ``id``, ``conversation_id`` (the same), ``label`` and ``folder`` of the stored conversation.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaAuthError: The MCP tools do not accept the key; nothing was stored.
-            SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored all the same.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaAuthError: The MCP tools rejected the key; nothing was stored.
+            SekhaError: Any other failure; ``may_have_been_applied`` is True if the conversation may be stored
+                nevertheless.
 
         Warns:
-            SekhaWarning: The server does not keep a key of the messages, such as ``timestamp``.
+            SekhaWarning: The server does not store a key of the messages, such as ``timestamp``.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             stored = await client.mcp.memory_store(
-                label="Decision", importance_score=9, messages=[{"role": "user", "content": "We use PostgreSQL."}]
+                label="Decision",
+                importance_score=9,
+                messages=[{"role": "user", "content": "We use PostgreSQL."}],
             )
             print(stored["label"])  # Decision
             ```
@@ -287,11 +297,11 @@ class AsyncMCPClient(AsyncFolderClient):
         status: Optional[str] = None,
         importance_score: Optional[int] = None,
     ) -> MemoryUpdated:
-        """Change a conversation.
+        """Update a conversation.
 
-        ``POST /mcp/tools/memory_update`` for label and folder. The controller 0.1 says that it wrote status and
-        importance and does not: ``archived`` and an importance of 10 go over its REST routes, and anything else is read
-        back by one more request.
+        ``POST /mcp/tools/memory_update`` for label and folder. Controller 0.1 reports status and importance as written
+        but does not write them: the library sets ``archived`` and an importance of 10 through the REST routes, and
+        reads back anything else with one more request.
 
         Args:
             conversation_id: UUID of the conversation.
@@ -301,16 +311,17 @@ class AsyncMCPClient(AsyncFolderClient):
             importance_score: 1 to 10.
 
         Returns:
-            ``conversation_id`` and ``updated_fields``, the names of what was changed.
+            ``conversation_id`` and ``updated_fields``, the names of the updated fields.
 
         Raises:
-            SekhaValidationError: An argument cannot be used, or none is given.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaServerError: The server did not write what it was asked to; the message names it, and what was.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid, or none is given.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaServerError: The server did not write all fields; the message names those that were written and those
+                that were not.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             await client.mcp.memory_update(conversation_id, label="Decision", importance_score=10)
             ```
         """
@@ -322,7 +333,7 @@ class AsyncMCPClient(AsyncFolderClient):
             )
         }
         if not arguments:
-            raise argument_error("label", "is missing; give something to change")
+            raise argument_error("label", "is required unless another field is given")
         transport = self._transport.start_deadline()
         await self._require_inside(transport, id)
         by_rest = {
@@ -344,7 +355,7 @@ class AsyncMCPClient(AsyncFolderClient):
             written += [name for name in by_tool if name not in not_written]
             if not_written:
                 raise SekhaServerError(
-                    f"the server did not write {', '.join(not_written)}, though it says so; "
+                    f"the server did not write {', '.join(not_written)}, although it reported success; "
                     f"written: {', '.join(written) or 'nothing'}",
                     status_code=200,
                     method=endpoints.MEMORY_UPDATE.method,
@@ -364,7 +375,7 @@ class AsyncMCPClient(AsyncFolderClient):
         return cast(MemoryUpdated, result)
 
     async def _find_not_written(self, transport: AsyncTransport, id: str, arguments: Mapping[str, object]) -> list[str]:
-        """Return the fields that the tool reports as written, and did not write."""
+        """Return the fields that the tool reported as written but did not write."""
         uncertain = [name for name in ("status", "importance_score") if name in arguments]
         if not uncertain:
             return []
@@ -372,9 +383,9 @@ class AsyncMCPClient(AsyncFolderClient):
         return [name for name in uncertain if cast("dict[str, Any]", current)[name] != arguments[name]]
 
     async def memory_get_context(self, conversation_id: Union[str, UUID]) -> MemoryContext:
-        """What the memory knows about a conversation, without its messages.
+        """Return the metadata of a conversation, without its messages.
 
-        ``POST /mcp/tools/memory_get_context``. The controller 0.1 counts bytes where it says ``word_count``.
+        ``POST /mcp/tools/memory_get_context``. On controller 0.1, ``word_count`` is a number of bytes.
 
         Args:
             conversation_id: UUID of the conversation.
@@ -383,12 +394,12 @@ class AsyncMCPClient(AsyncFolderClient):
             ``label``, ``folder``, ``status``, ``importance_score``, ``created_at``, ``updated_at`` and more.
 
         Raises:
-            SekhaValidationError: The id is no UUID.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaError: It failed.
+            SekhaValidationError: The ID is not a UUID.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             print((await client.mcp.memory_get_context(conversation_id))["importance_score"])
             ```
         """
@@ -397,24 +408,24 @@ class AsyncMCPClient(AsyncFolderClient):
         return await self._read(self._transport, request, folder_of_conversation, id)
 
     async def memory_prune(self, *, threshold_days: int = 30, importance_threshold: float = 5.0) -> MemoryPruneResponse:
-        """Conversations that could be put away; nothing is changed.
+        """Suggest conversations to archive; nothing is changed.
 
-        ``POST /mcp/tools/memory_prune``. The controller 0.1 fails here as soon as there is a candidate;
-        `AsyncMemoryController.prune_dry_run` works.
+        ``POST /mcp/tools/memory_prune``. Controller 0.1 fails if there is any candidate; use
+        `AsyncMemoryController.prune_dry_run` instead.
 
         Args:
-            threshold_days: Days since the last use, 0 to 36500.
-            importance_threshold: Importance below which it may go, 0 to 10; the controller 0.1 ignores it.
+            threshold_days: Minimum number of days since the last use, 0 to 36500.
+            importance_threshold: Only conversations below this importance, 0 to 10; controller 0.1 ignores it.
 
         Returns:
             ``suggestions`` and ``total_suggestions``.
 
         Raises:
-            SekhaValidationError: A number cannot be used.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             print((await client.mcp.memory_prune(threshold_days=90))["total_suggestions"])
             ```
         """
@@ -427,25 +438,25 @@ class AsyncMCPClient(AsyncFolderClient):
     async def memory_export(
         self, conversation_id: Union[str, UUID], *, format: str = "json", include_metadata: bool = True
     ) -> MemoryExport:
-        """A conversation with all its messages.
+        """Export a conversation with all its messages.
 
-        ``POST /mcp/tools/memory_export``; Markdown is written here.
+        ``POST /mcp/tools/memory_export``. The library renders Markdown itself.
 
         Args:
             conversation_id: UUID of the conversation.
-            format: ``json``, or ``markdown`` for the whole as a text under ``content`` too.
-            include_metadata: Whether the messages keep their ``metadata``.
+            format: ``json`` (default), or ``markdown``, which adds the conversation as Markdown in ``content``.
+            include_metadata: Whether to include the ``metadata`` of messages.
 
         Returns:
             ``conversation``, ``messages``, ``format``, and ``content`` for Markdown.
 
         Raises:
-            SekhaValidationError: An argument cannot be used.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             export = await client.mcp.memory_export(conversation_id, format="markdown")
             print(export["content"])
             ```

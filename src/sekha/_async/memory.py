@@ -1,4 +1,4 @@
-"""The memory of one user, as frameworks use it: recall before the model is called, remember after the turn."""
+"""Memory of one user: recall before the model is called, remember after the turn."""
 
 from __future__ import annotations
 
@@ -41,36 +41,40 @@ from .client import AsyncSekhaClient
 T = TypeVar("T")
 
 MAX_TOKENS = 1000
-"""Tokens of a block, unless it is told otherwise."""
+"""Default maximum number of tokens of a block."""
 
 
 @exported_from("sekha.memory")
 class AsyncMemory(AsyncMisuseGuard, ProcessBound):
-    """The memory of one user, for programs and frameworks that call a model themselves.
+    """Memory of one user, for programs and frameworks that call a model themselves.
 
-    It recalls before the model is called, and remembers after the turn. It is a view: making one sends nothing, and
-    closing it closes nothing. The guide has its rules, under "Memory for agents".
+    Recall before the model is called, and remember after the turn. A memory is a view of a client: creating one sends
+    nothing, and closing it closes nothing. The guide "Memory for agents" describes the rules.
 
     Args:
-        client: A client; or a function that returns one for a `Scope`, for tenants with a controller of their own. It
-            is called once for each memory that is made.
-        scope: Whose memory it is.
-        on_error: What to do if the memory fails: ``"warn"`` with a `SekhaWarning` and go on, ``"raise"`` the error, or
-            a function that is called with it, and then go on. Errors of arguments and settings are always raised.
+        client: A client, or a function that returns the client for a `Scope`, for tenants with separate controllers.
+            The function is called once for each memory.
+        scope: The application, user and session.
+        on_error: Action if the memory fails: ``"warn"`` (default) issues a `SekhaWarning` and continues, ``"raise"``
+            raises the error, and a function is called with the error before the call continues. Invalid arguments and
+            settings always raise an error.
 
     Attributes:
-        scope: Whose memory it is.
-        client: The view of the client, which sees and changes only this user's memory.
+        scope: The application, user and session.
+        client: The view of the client that is restricted to this user's memory.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from sekha.memory import AsyncMemory, Scope
 
         memory = AsyncMemory(client, Scope("shop", "ann", session="s1"))
-        turn = [{"role": "user", "content": "We ship on Fridays."}, {"role": "assistant", "content": "Noted."}]
+        turn = [
+            {"role": "user", "content": "We ship on Fridays."},
+            {"role": "assistant", "content": "Noted."},
+        ]
         await memory.remember(turn)
 
         later = memory.in_session("s2")
@@ -106,13 +110,13 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         self.client: AsyncSekhaClient = found.in_folder(scope.folder)
 
     def in_scope(self, scope: Scope) -> Self:
-        """The memory of another scope; it knows what is stored already, as this one does.
+        """Return the memory of another scope, which shares the record of stored messages.
 
         Args:
-            scope: Whose memory it is.
+            scope: The application, user and session.
 
         Raises:
-            SekhaValidationError: It is no scope.
+            SekhaValidationError: The argument is not a scope.
 
         Example:
             ```python
@@ -127,13 +131,13 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         return view
 
     def in_session(self, session: Optional[str]) -> Self:
-        """The memory of the same user in another session.
+        """Return the memory of the same user in another session.
 
         Args:
-            session: The session that goes on now; None for none.
+            session: The current session; None for none.
 
         Raises:
-            SekhaValidationError: It is blank or no text.
+            SekhaValidationError: The session is blank or not a text.
 
         Example:
             ```python
@@ -146,26 +150,28 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         return self.in_scope(replace(self.scope, session=session))
 
     async def recall(self, query: str, *, limit: int = DEFAULT_RESULTS, min_score: Optional[float] = None) -> Recalled:
-        """What the user's other sessions say about a query, best first, each text once.
+        """Search the user's other sessions; return results best first, without duplicate texts.
 
-        A hybrid search, as `AsyncMemoryController.query` makes it in the view of a folder. What the running session
-        has stored is left out, since the model sees it anyway.
+        A hybrid search, like `AsyncMemoryController.query` in the view of a folder. Messages of the current session are
+        excluded, since the model already receives them.
 
         Args:
-            query: What to look for; its first 2,000 characters. With a blank one, nothing is found or asked.
-            limit: Results at most, 1 or more.
-            min_score: Score of a result at least, 0 to 1; default: any. A good floor belongs to one embedding model.
+            query: Text to search for; the first 2,000 characters are used. With a blank query, no request is made and
+                the result is empty.
+            limit: Maximum number of results, 1 or more.
+            min_score: Minimum score of a result, 0 to 1; default: none. A suitable value depends on the embedding
+                model.
 
         Returns:
-            Results with ``content``, ``score``, ``label``, ``timestamp``; ``error`` says why the memory could not be
-            asked.
+            Results with ``content``, ``score``, ``label`` and ``timestamp``; ``error`` is the reason if the search
+            failed.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             from sekha.memory import AsyncMemory, Scope
 
             memory = AsyncMemory(client, Scope("shop", "ann"))
@@ -184,30 +190,33 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         min_score: Optional[float] = None,
         max_tokens: int = MAX_TOKENS,
     ) -> str:
-        """What `recall` finds, as quoted data for a prompt: put it before the user's message, never into `system`.
+        """Return the results of `recall` as quoted data for a prompt.
 
-        The query itself is left out, if it was asked before. `with_block` puts a block where it belongs.
+        Put the block before the user's message, never into `system`. An earlier message with the same text as the query
+        is omitted. `with_block` inserts a block at the right position.
 
         Args:
-            query: What the user has just said.
+            query: The current message of the user.
             limit: As for `recall`.
             min_score: As for `recall`.
-            max_tokens: Tokens at most, four bytes each. What does not fit is left out; if all is too long, the best
-                is shortened.
+            max_tokens: Maximum number of tokens, counted as four bytes each. Results that do not fit are omitted; if
+                none fits, the best one is shortened.
 
         Returns:
-            The block; empty if nothing was found. If the memory could not be asked, it says that.
+            The block; empty if nothing was found. If the search failed, the block states that.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             from sekha.memory import AsyncMemory, Scope
 
             memory = AsyncMemory(client, Scope("shop", "ann"))
-            print(await memory.block("Who knows about ships?") or "nothing is remembered")  # nothing is remembered
+            print(
+                await memory.block("Who knows about ships?") or "nothing is remembered"
+            )  # nothing is remembered
             ```
         """
         request = _request(query, limit=limit, min_score=min_score, max_tokens=max_tokens)
@@ -219,28 +228,28 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
     async def remember(
         self, messages: Sequence[Mapping[str, object]], *, tool_results: bool = False
     ) -> Optional[Conversation]:
-        """Store what was said in a turn: the texts of user and assistant.
+        """Store a turn: the texts of the user and the assistant.
 
-        Blocks of memories are taken out, and `system` messages, calls of tools and thoughts are left out. A message
-        whose ``id`` was stored before, by this memory or one that was made of it, is not stored again. Nothing is
-        stored twice: if it is not known whether a message was stored, it counts as stored. Characters that no server
-        takes (NUL, half of a character pair) become U+FFFD.
+        Blocks of memories, `system` messages, tool calls and thoughts are not stored. A message whose ``id`` was stored
+        before, by this memory or one derived from it, is not stored again. Nothing is stored twice: a message whose
+        outcome is unknown counts as stored. Characters that servers reject (NUL, lone surrogates) are replaced with
+        U+FFFD.
 
         Args:
-            messages: The messages of the turn, as OpenAI's and Anthropic's interfaces have them; with an ``id`` also
-                those of earlier turns.
-            tool_results: Whether results of tools are stored, too, as ``[name] text``.
+            messages: The messages of the turn, in the format of OpenAI or Anthropic; messages with an ``id`` may
+                include those of earlier turns.
+            tool_results: Whether to also store tool results, as ``[name] text``.
 
         Returns:
-            The conversation that was stored; None if there was nothing to store, or it failed.
+            The stored conversation; None if there was nothing to store, or storing failed.
 
         Raises:
-            SekhaValidationError: The messages are no list of dictionaries.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``; ``may_have_been_applied`` says whether it may have
-                been stored.
+            SekhaValidationError: The messages are not a list of dictionaries.
+            SekhaError: Nothing was stored, or the outcome is unknown (``may_have_been_applied``), and ``on_error`` is
+                ``"raise"``.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             from sekha.memory import AsyncMemory, Scope
 
             memory = AsyncMemory(client, Scope("shop", "ann", session="s1"))
@@ -254,7 +263,7 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         except SekhaError as error:
             if self._raises(error):
                 raise
-            self._report(error, "what was said is not remembered")
+            self._report(error, "the turn was not stored")
             return None
 
     async def remember_stream(
@@ -265,21 +274,21 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         text_of: Optional[Callable[[T], Optional[str]]] = None,
         tool_results: bool = False,
     ) -> AsyncIterator[T]:
-        """The chunks of an answer as they come; when they have ended well, the turn is remembered.
+        """Iterate over the chunks of an answer, and store the turn when the stream has ended successfully.
 
-        If the stream fails, or you leave it before its end, nothing is.
+        If the stream fails, or you stop before its end, nothing is stored.
 
         Args:
-            messages: What was said before the answer, as for `remember`.
-            chunks: The answer: texts, or chunks as `AsyncBridgeClient.stream_complete` has them.
-            text_of: Returns what a chunk adds to the text of the answer; needed for chunks of other kinds.
+            messages: The messages before the answer, as for `remember`.
+            chunks: The answer: texts, or chunks as from `AsyncBridgeClient.stream_complete`.
+            text_of: Returns the text that a chunk adds to the answer; required for chunks of other types.
             tool_results: As for `remember`.
 
         Raises:
-            SekhaError: It could not be stored, and ``on_error`` is ``"raise"``; the answer was complete before that.
+            SekhaError: Storing the complete answer failed, and ``on_error`` is ``"raise"``.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             from sekha.memory import AsyncMemory, Scope
 
             memory = AsyncMemory(client, Scope("shop", "ann"))
@@ -298,7 +307,7 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
     def turn(
         self, *, limit: int = DEFAULT_RESULTS, min_score: Optional[float] = None, max_tokens: int = MAX_TOKENS
     ) -> AsyncTurn:
-        """One turn of a chat, in which the memory is asked once, however often the model is called.
+        """Return a turn of a chat, in which the memory is searched once, however often the model is called.
 
         Args:
             limit: As for `block`.
@@ -306,28 +315,30 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
             max_tokens: As for `block`.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             from sekha.memory import AsyncMemory, Scope
 
             turn = AsyncMemory(client, Scope("shop", "ann")).turn()
             chat = [{"role": "user", "content": "When do we ship?"}]
-            request = await turn.with_memory(chat)  # for each call of the model; `chat` stays as it is
+            request = await turn.with_memory(
+                chat
+            )  # for each call of the model; `chat` stays as it is
             ```
         """
         _request("", limit=limit, min_score=min_score, max_tokens=max_tokens)
         return AsyncTurn(self, limit=limit, min_score=min_score, max_tokens=max_tokens)
 
     def tool_schemas(self, format: Literal["openai", "anthropic"] = "openai") -> list[dict[str, Any]]:
-        """The tools ``search_memory`` and ``remember``, as a model is told of them.
+        """Return the schemas of the tools ``search_memory`` and ``remember`` for a model.
 
         Args:
             format: ``"openai"`` (chat completions) or ``"anthropic"``.
 
         Raises:
-            SekhaValidationError: There is no such format.
+            SekhaValidationError: The format is not supported.
 
         Example:
             ```python
@@ -340,27 +351,27 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         return tool_schemas(format)
 
     async def call_tool(self, name: str, arguments: Union[str, Mapping[str, object]]) -> ToolResult:
-        """Call a tool for a model. A failure is a result for the model, too, and `ToolResult.is_error` tells it.
+        """Call a tool for a model. A failure is returned as a result with `ToolResult.is_error`.
 
         Args:
             name: ``search_memory`` or ``remember``.
-            arguments: What the model gave: a dictionary, or one as JSON.
+            arguments: The arguments from the model: a dictionary, or a JSON object as text.
 
         Returns:
-            The text for the model. Results of a search are quoted, with time and label, and at most 400 characters
-            of each: those around the words of the query.
+            The text for the model. Search results are quoted with time and label, and shortened to at most 400
+            characters around the words of the query.
 
         Raises:
             SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             from sekha.memory import AsyncMemory, Scope
 
             memory = AsyncMemory(client, Scope("shop", "ann"))
             print(await memory.call_tool("remember", {"text": "Ann likes tea."}))  # Remembered.
             result = await memory.call_tool("search_memory", '{"limit": 3}')
-            print(result.is_error, result)  # True query: is missing
+            print(result.is_error, result)  # True query: is required
             ```
         """
         try:
@@ -377,12 +388,12 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         except SekhaError as error:
             if self._raises(error):
                 raise
-            self._report(error, "what the model wanted to remember is not")
+            self._report(error, "the fact from the model was not stored")
             return ToolResult(PERHAPS_REMEMBERED if error.may_have_been_applied else NOT_REMEMBERED, error)
         return ToolResult(REMEMBERED) if stored is not None else nothing_to_remember()
 
     async def aclose(self) -> None:
-        """Close nothing: a memory borrows the client, and who made that closes it."""
+        """Close nothing: a memory borrows the client, which its owner closes."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -412,7 +423,7 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
         except SekhaError as error:
             if self._raises(error):
                 raise
-            self._report(error, "the memory could not be asked, and nothing is recalled")
+            self._report(error, "the memory search failed, and nothing is recalled")
             return Recalled(error=error)
         return Recalled(found.results)
 
@@ -444,16 +455,16 @@ class AsyncMemory(AsyncMisuseGuard, ProcessBound):
 
 
 def _request(query: object, **options: object) -> MemoryRecallRequest:
-    """Return the arguments of a recall, checked."""
+    """Return the validated arguments of a recall."""
     text = storable(query) if isinstance(query, str) else query
     return validate(MemoryRecallRequest, drop_unset(query=text, **options))
 
 
 @exported_from("sekha.memory")
 class AsyncTurn:
-    """One turn of a chat: the memory is asked once, and each call of the model gets the same block.
+    """One turn of a chat: the memory is searched once, and each call of the model gets the same block.
 
-    `AsyncMemory.turn` makes one. Make another for each turn.
+    Create one with `AsyncMemory.turn` for each turn.
     """
 
     def __init__(self, memory: AsyncMemory, *, limit: int, min_score: Optional[float], max_tokens: int) -> None:
@@ -463,21 +474,23 @@ class AsyncTurn:
         self._block: str | None = None
 
     async def block(self, query: str) -> str:
-        """What `AsyncMemory.block` returned for the first query of this turn.
+        """Return the block of `AsyncMemory.block` for the first query of this turn.
 
         Args:
-            query: What the user has just said; only that of the first call counts.
+            query: The current message of the user; only the first call uses it.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             from sekha.memory import AsyncMemory, Scope
 
             turn = AsyncMemory(client, Scope("shop", "ann")).turn()
-            print(await turn.block("When do we ship?") == await turn.block("something else"))  # True
+            print(
+                await turn.block("When do we ship?") == await turn.block("something else")
+            )  # True
             ```
         """
         slot = self._asking.slot()
@@ -490,17 +503,17 @@ class AsyncTurn:
             slot.release()
 
     async def with_memory(self, messages: Sequence[Mapping[str, object]]) -> list[dict[str, Any]]:
-        """The messages for a call of the model, with the block before the last one of the user; see `with_block`.
+        """Return the messages for a call of the model, with the block before the last user message; see `with_block`.
 
         Args:
-            messages: The chat, with the calls of tools of this turn and their results, if there are any already.
+            messages: The chat, including the tool calls of this turn and their results, if any.
 
         Raises:
-            SekhaValidationError: The messages are no list of dictionaries; ``field`` names the place.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: The messages are not a list of dictionaries; ``field`` is the position.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             from sekha.memory import AsyncMemory, Scope
 
             turn = AsyncMemory(client, Scope("shop", "ann")).turn()

@@ -1,4 +1,4 @@
-"""Checks for adapters of frameworks: no user sees what another said, and nothing is remembered that was recalled."""
+"""Checks for framework adapters: no user sees the messages of another, and recalled text is not stored again."""
 
 from __future__ import annotations
 
@@ -25,40 +25,40 @@ USERS = (
     "jose\u0301",
     "\U0001f642",
 )
-"""Ids that somebody might take for the same, or for a path."""
+"""IDs that could be mistaken for each other, or for a path."""
 
 _TRACES = ("<memory>", "</memory>", "&lt;memory")
 
 
 @exported_from("sekha.testing")
 class AsyncRemembers(Protocol):
-    """What the leak test needs of a memory; an `AsyncMemory` has it, and an adapter is given it in a few lines."""
+    """Interface that the leak test requires of a memory; an `AsyncMemory` has it."""
 
     async def remember(self, messages: Sequence[Mapping[str, object]], /) -> object:
         """Store the messages of a turn."""
         ...
 
     async def block(self, query: str, /) -> object:
-        """What a model would see of the memory; it is searched as a text."""
+        """Return the text that a model would see of the memory."""
         ...
 
 
 @exported_from("sekha.testing")
 async def async_check_no_leak(make_memory: Callable[[str], AsyncRemembers], *, users: Sequence[str] = USERS) -> None:
-    """Check that each user finds what is theirs, and nothing of any other.
+    """Check that each user finds their own memories, and none of another user.
 
-    Each user remembers a code; then each asks for it.
+    Each user stores a code, and then asks for it.
 
     Args:
-        make_memory: Returns the memory of a user with your adapter. It is called twice for each: if there are
-            sessions, the second memory is in another one than the first. What was stored before does not matter.
-        users: Their ids; by default some that are easily taken for each other, or for a path.
+        make_memory: Returns the memory of a user with your adapter. It is called twice for each user; if there are
+            sessions, the second memory must be in another session. Earlier content does not matter.
+        users: User IDs; by default IDs that could be mistaken for each other, or for a path.
 
     Raises:
-        AssertionError: A user sees the code of another, or does not find the own one.
+        AssertionError: A user sees the code of another, or does not find their own.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from sekha.memory import AsyncMemory, Scope
         from sekha.testing import async_check_no_leak
 
@@ -71,38 +71,35 @@ async def async_check_no_leak(make_memory: Callable[[str], AsyncRemembers], *, u
     for user, code in codes.items():
         seen = str(await make_memory(user).block(f"What is the code of door {door}?"))
         leaked = [other for other, secret in codes.items() if other != user and secret in seen]
-        assert not leaked, f"user {user!r} sees what {leaked[0]!r} has said: {seen}"
-        assert code in seen, (
-            f"user {user!r} does not find what was remembered, in another session than that which is running: "
-            f"{seen or 'nothing'}"
-        )
+        assert not leaked, f"user {user!r} sees the code of {leaked[0]!r}: {seen}"
+        assert code in seen, f"user {user!r} does not find in a new session what was remembered: {seen or 'nothing'}"
 
 
 class AsyncRunsTurn(Protocol):
     """Runs a turn of an agent."""
 
     async def __call__(self, session: str, text: str, /) -> object:
-        """Say something in a session; return all that the model was given."""
+        """Send a message in a session; return everything that the model received."""
         ...
 
 
 @exported_from("sekha.testing")
 async def async_check_no_feedback_loop(run_turn: AsyncRunsTurn, client: AsyncSekhaClient) -> None:
-    """Check that what was recalled is given to the model, and is not remembered again.
+    """Check that the model receives recalled memories, and that they are not stored again.
 
-    It runs three turns, each in a session of its own: one that says something, and two that ask for it. Then it reads
-    all that is stored.
+    Runs three turns, each in its own session: one that states a fact, and two that ask for it. Then it reads everything
+    that is stored.
 
     Args:
-        run_turn: Runs a turn of your agent: it is called with the session and with what the user says, and returns all
-            that the model was given, which is searched as a text.
-        client: A client of the memory, or its view of a folder; nothing else may be stored there meanwhile.
+        run_turn: Runs a turn of your agent. It is called with the session and the user's message, and returns
+            everything that the model received as text.
+        client: A client of the memory, or its view of a folder; nothing else may be stored there in the meantime.
 
     Raises:
-        AssertionError: Nothing was stored or recalled; or what was recalled is stored again.
+        AssertionError: Nothing was stored or recalled, or recalled text was stored again.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from sekha.memory import AsyncMemory, Scope, with_block
         from sekha.testing import async_check_no_feedback_loop
 
@@ -123,14 +120,14 @@ async def async_check_no_feedback_loop(run_turn: AsyncRunsTurn, client: AsyncSek
     await run_turn(f"session-1-{door}", f"The code of door {door} is {code}.")
     for number, text in enumerate((question, f"Tell me again: {question}"), start=2):
         seen = str(await run_turn(f"session-{number}-{door}", text))
-        assert code in seen, f"the model is not given what the user said in an earlier session: {seen}"
+        assert code in seen, f"the model does not receive what the user said in an earlier session: {seen}"
     stored = await _stored(client)
     assert stored, "nothing was stored"
     for message in stored:
         trace = next((one for one in _TRACES if one in message["content"].lower()), None)
         assert trace is None, f"a block of memories was stored: {message['content']}"
     said = [message["content"] for message in stored if message["role"] != "assistant" and code in message["content"]]
-    assert len(said) == 1, f"the user said it once, and it is stored {len(said)} times: {said}"
+    assert len(said) == 1, f"the user said it once, but it is stored {len(said)} times: {said}"
 
 
 async def _stored(client: AsyncSekhaClient) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Workflows of several calls: store and search, check the health of all services; those with a model beside it."""
+"""Workflows of several calls without a model: store and search, check the health of all services."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHECK_TOOLS = replace(MEMORY_STATS, sent_at_once=True)
 
 
 class AsyncWorkflows(AsyncChatWorkflows):
-    """The workflows of `AsyncSekhaClient`; each of them obeys the deadline as a whole."""
+    """The workflows of `AsyncSekhaClient`; the deadline applies to each workflow as a whole."""
 
     mcp: AsyncMCPClient
 
@@ -41,35 +41,38 @@ class AsyncWorkflows(AsyncChatWorkflows):
         hybrid: bool = True,
         drop_images: bool = False,
     ) -> SearchResults:
-        """Store a conversation, then search the whole memory, the new conversation included.
+        """Store a conversation, then search all conversations, including the new one.
 
-        `AsyncMemoryController.create_conversation`, then `AsyncMemoryController.query`; indexing is finished when the
-        first returns. The query is checked before anything is stored.
+        `AsyncMemoryController.create_conversation`, then `AsyncMemoryController.query`; the new conversation is indexed
+        when the first call returns. The query is validated before anything is stored.
 
         Args:
             messages: Dictionaries with ``role`` and ``content``.
-            query: What to look for, not blank.
+            query: Text to search for, not blank.
             label: Name of the conversation; default: the first line of the first user message.
             folder: Its path; default ``/``.
             importance_score: 1 to 10; default 5.
-            limit: Hits at most, 1 or more.
+            limit: Maximum number of results, 1 or more.
             filters: As for `AsyncMemoryController.query`.
             min_score: As for `AsyncMemoryController.query`.
-            hybrid: As for `AsyncMemoryController.query`; here the default, at one request more, and sometimes a few.
+            hybrid: As for `AsyncMemoryController.query`; default here: True, which takes one more request, sometimes a
+                few.
             drop_images: As for `AsyncMemoryController.create_conversation`.
 
         Returns:
-            A list of hits, best first, with ``.conversation`` (what was stored), ``.related`` (the other hits) and
-            ``.below_min_score`` (how many hits ``min_score`` left out).
+            A list of results, best first, with the attributes ``conversation`` (the stored conversation), ``related``
+            (results from other conversations) and ``below_min_score`` (number of results that ``min_score`` excluded).
 
         Raises:
-            SekhaValidationError: An argument cannot be used; nothing was stored.
-            SekhaError: It failed; if the search did, ``error.conversation`` is what had been stored.
+            SekhaValidationError: An argument is invalid; nothing was stored.
+            SekhaError: Any other failure; if the search failed, ``error.conversation`` is the stored conversation.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             results = await client.store_and_query(
-                messages=[{"role": "user", "content": "Discussed project timeline"}], query="timeline", label="Planning"
+                messages=[{"role": "user", "content": "Discussed project timeline"}],
+                query="timeline",
+                label="Planning",
             )
             print(results.conversation["label"])  # Planning
             ```
@@ -88,20 +91,20 @@ class AsyncWorkflows(AsyncChatWorkflows):
         return SearchResults(page["results"], conversation, page.get("below_min_score", 0))
 
     async def health_check(self) -> dict[str, ServiceHealth]:
-        """How the three services are, asked side by side, once each and for at most 5 seconds.
+        """Check controller, bridge and MCP tools concurrently, with one request each and at most 5 seconds.
 
         ``GET /health`` of the controller and of the bridge, ``GET /api/v1/conversations?page=1&page_size=1`` with the
-        key, and ``POST /mcp/tools/memory_stats`` of a folder that does not exist. None of them waits for the rate
-        limit, which counts them, or for a free connection.
+        key, and ``POST /mcp/tools/memory_stats`` for a folder that does not exist. These requests count for the rate
+        limit, but wait neither for it nor for a free connection.
 
         Returns:
             ``controller``, ``bridge`` and ``mcp``, each with ``status`` (``healthy``, ``degraded``, ``unhealthy``,
-            ``unreachable``, ``unauthorized``, ``not_configured``, or ``unknown`` where this client could not ask),
-            ``checks``, and ``error`` where there is one. It never raises. A controller 0.1 accepts any key but for
-            its MCP tools.
+            ``unreachable``, ``unauthorized``, ``not_configured``, or ``unknown`` if the check itself failed),
+            ``checks``, and ``error`` if there is one. This method never raises. Controller 0.1 accepts any key on its
+            REST routes.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             health = await client.health_check()
             for service, status in health.items():
                 print(f"{service.capitalize()}: {status['status']}")
@@ -126,7 +129,7 @@ class AsyncWorkflows(AsyncChatWorkflows):
             async def ask() -> ServiceHealth:
                 try:
                     return await call()
-                except Exception as error:  # also one of a client of the user
+                except Exception as error:  # also an error of the user's httpx client
                     return health_from_error(error, service)
 
             return ask

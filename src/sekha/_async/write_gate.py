@@ -1,4 +1,4 @@
-"""Which writes may be sent now: a few at a time, and until one has succeeded, one at a time (D52, D65)."""
+"""Limit of concurrent writes; until the first one has succeeded, one at a time (D52, D65)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .gates import POLL_INTERVAL, AsyncSharedGate
 
 
 class AsyncWriteGate:
-    """Lets the writes to one server through.
+    """Limits the concurrent writes to one server.
 
     Args:
-        limit: How many at a time.
-        locks: The files by which processes share that number; None if there is another gate, or none.
-        shared: The gate that is asked instead; None if there is none.
+        limit: Maximum number of concurrent writes.
+        locks: The lock files for sharing the limit between processes; None if another gate is used, or none.
+        shared: The gate to use instead; None if there is none.
     """
 
     def __init__(self, limit: int, locks: WriteLocks | None, shared: AsyncSharedGate | None = None) -> None:
@@ -33,39 +33,39 @@ class AsyncWriteGate:
         return AsyncWriteTurn(self)
 
     def slot(self) -> AsyncSlot:
-        """Return the slot of one write among those of this client."""
+        """Return the slot of one write within this client."""
         return self._semaphore.slot()
 
     def open(self) -> None:
-        """Let several writes through at a time: the first has succeeded."""
+        """Allow concurrent writes, since the first one has succeeded."""
         if not self._is_open:
             self._is_open = True
             self._semaphore.resize(self._limit)
 
     def allow_parallel(self) -> None:
-        """Let several writes through at a time, and no longer ask anybody: the server needs neither."""
+        """Allow concurrent writes without limits of other processes, since the server does not require them."""
         locks, self.locks, self.shared = self.locks, None, None
         if locks is not None:
             locks.close()
         self.open()
 
     def give_up_sharing(self, problem: OSError) -> None:
-        """Count the writes of this client alone, since the files cannot be locked."""
+        """Count only the writes of this client, since the files cannot be locked."""
         if self.locks is not None:
             self.locks = None
             reason = problem.strerror or str(problem) or type(problem).__name__
             log.warning(
-                "write_gate: the writes of other processes are not counted, since files cannot be locked: %s", reason
+                "write_gate: writes of other processes are not counted, since files cannot be locked: %s", reason
             )
 
     def close(self) -> None:
-        """Release the files that are kept between writes."""
+        """Release the files that stay locked between writes."""
         if self.locks is not None:
             self.locks.close()
 
 
 class AsyncWriteTurn:
-    """The turn of one write: first among those of its client, then among all that share its gate.
+    """The turn of one write: first within its client, then at the shared gate.
 
     Args:
         gate: The gate.
@@ -90,7 +90,7 @@ class AsyncWriteTurn:
         return self._opens_gate(await self._shared.try_enter())
 
     async def enter(self, options: CallOptions, clock: Clock) -> bool:
-        """Wait until the write may be sent; return False if its deadline was over first."""
+        """Wait until the write may be sent; return False if its deadline passed first."""
         if not await self._slot.acquire(options.time_left(clock.now())):
             return False
         if self._shared is not None:
@@ -103,7 +103,7 @@ class AsyncWriteTurn:
         return True
 
     async def leave(self) -> None:
-        """End the turn, or the wait for it. Who does not know whether it has begun may do so again."""
+        """End the turn, or the wait for it. May be called repeatedly."""
         if self._shared is not None:
             await self._shared.leave(stored=self.has_succeeded)
         if self._locks is not None:
@@ -113,13 +113,13 @@ class AsyncWriteTurn:
         self._slot.release()
 
     def _opens_gate(self, may_enter: bool) -> bool:
-        """Open the gate of this client where others have written before; return the same."""
+        """Open the gate of this client if another one has written before; return the argument."""
         if may_enter and self._shared is not None and self._shared.others_have_written:
             self._gate.open()
         return may_enter
 
     async def _try_lock(self) -> bool:
-        """Return whether no other process is in the way."""
+        """Return whether no other process holds the required locks."""
         locks = self._gate.locks
         if locks is None:
             return True

@@ -94,4 +94,4 @@ def async_gate_problem(gate: Any) -> str:
 
 def gate_problem(gate: Any) -> str:
     """Return why a client of this type cannot use a gate, or an empty text."""
-    return "its acquire() is async, so it works in async clients only" if is_async_gate(gate) else ""
+    return "its acquire() is async, which only async clients support" if is_async_gate(gate) else ""

@@ -30,10 +30,7 @@ class WrongWith:
         # The class may be a subclass of the user's.
         name = next(cls for cls in owner.__mro__ if cls.__module__.partition(".")[0] == "sekha").__name__
         other = name[len("Async") :] if name.startswith("Async") else f"Async{name}"
-        raise MisuseError(
-            f"{name} is used with `{self._keyword}`; for `{self._other_keyword}` there is {other},"
-            " the same in the other flavour"
-        )
+        raise MisuseError(f"{name} requires `{self._keyword}`; for `{self._other_keyword}`, use {other}")
 
 
 class AsyncMisuseGuard:

@@ -16,8 +16,8 @@ class ProcessBound:
     def __reduce__(self) -> NoReturn:
         """Raise the error. `pickle`, cloudpickle and `copy` all call this; a subclass may know a better answer."""
         raise TypeError(
-            f"{type(self).__name__} cannot be pickled or copied, since its connections belong to this process; "
-            "pass a SekhaConfig and make a client in each process"
+            f"{type(self).__name__} cannot be pickled or copied, since its connections belong to this process; pass a "
+            "SekhaConfig and create a client in each process"
         )
 
 

@@ -43,14 +43,14 @@ def host_problem(authority: str) -> str:
     if "[" in authority or "]" in authority:
         host, bracket, port = authority[1:].partition("]")
         if not authority.startswith("[") or not bracket or port[:1] not in ("", ":") or not _is_ipv6(host):
-            return "in brackets, it needs an IPv6 address"
+            return "brackets require an IPv6 address"
     name = lookup_host(host).removesuffix(".")  # the resolver of Python takes a zone for a part of the name
     labels = name.split(".")
     if "" in labels:
-        return "a part of the name of its host is empty"
+        return "a label of its host name is empty"
     if max(map(len, labels)) > _MAX_LABEL:
-        return f"a part of the name of its host has more than {_MAX_LABEL} characters"
-    return f"the name of its host has more than {_MAX_NAME} characters" if len(name) > _MAX_NAME else ""
+        return f"a label of its host name has more than {_MAX_LABEL} characters"
+    return f"its host name has more than {_MAX_NAME} characters" if len(name) > _MAX_NAME else ""
 
 
 def _is_ipv6(host: str) -> bool:

@@ -61,7 +61,7 @@ class Decompressor:
             yield data
             return
         if self._coding not in _WINDOW_BITS:
-            raise self._decode_error(f"compressed with {self._coding[:40]}, which was not asked for")
+            raise self._decode_error(f"compressed with {self._coding[:40]}, which was not requested")
         has_more = False
         while data or has_more:
             if self._stream.eof:  # another member of gzip may follow, or zeros that fill up a block
@@ -83,10 +83,10 @@ class Decompressor:
             if self._coding == "deflate" and len(first_bytes) < 2:  # some servers omit its header of two bytes
                 self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
                 return self._decompress(first_bytes + data)
-            raise self._decode_error(f"not what its header says: {self._coding}") from None
+            raise self._decode_error(f"not encoded as its header says: {self._coding}") from None
 
     def _decode_error(self, problem: str) -> SekhaDecodeError:
-        return SekhaDecodeError(f"the answer is {problem}", status_code=self._status)
+        return SekhaDecodeError(f"the response is {problem}", status_code=self._status)
 
 
 def decompress_readable(content_encoding: str, data: bytes, limit: int) -> tuple[bytes, str]:
@@ -104,10 +104,10 @@ def decompress_readable(content_encoding: str, data: bytes, limit: int) -> tuple
         for chunk in decompressor.feed(data):
             content += chunk
             if len(content) > limit:
-                return bytes(content[:limit]), f"the answer is longer than {limit} bytes"
+                return bytes(content[:limit]), f"the response is longer than {limit} bytes"
     except SekhaDecodeError as error:
         return (data, "") if not content and _is_text(data) else (bytes(content), error.message)
-    return bytes(content), "" if decompressor.is_whole else "the compressed answer ends early"
+    return bytes(content), "" if decompressor.is_whole else "the compressed response ended early"
 
 
 def _is_text(data: bytes) -> bool:

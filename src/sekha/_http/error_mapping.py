@@ -72,7 +72,7 @@ def _classes(httpx_is_loaded: bool, httpcore_is_loaded: bool) -> _Classes:
                 (httpcore.ConnectTimeout, "connecting"),
                 (httpcore.PoolTimeout, "waiting for a free connection"),
                 (httpcore.WriteTimeout, "sending"),
-                (httpcore.ReadTimeout, "waiting for the answer"),
+                (httpcore.ReadTimeout, "waiting for the response"),
                 (httpcore.TimeoutException, "waiting"),
             ),
             proxy=(httpcore.ProxyError,),
@@ -100,7 +100,7 @@ def _classes(httpx_is_loaded: bool, httpcore_is_loaded: bool) -> _Classes:
             (httpx.ConnectTimeout, "connecting"),
             (httpx.PoolTimeout, "waiting for a free connection"),
             (httpx.WriteTimeout, "sending"),
-            (httpx.ReadTimeout, "waiting for the answer"),
+            (httpx.ReadTimeout, "waiting for the response"),
             (httpx.TimeoutException, "waiting"),
         ),
         proxy=(*found.proxy, httpx.ProxyError),
@@ -172,7 +172,7 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
         cls = SekhaTimeoutError
         reason = f"timeout while {phase or timed_out}"
     elif isinstance(error, classes.proxy):
-        reason = f"the proxy answered {reason}"
+        reason = f"the proxy responded {reason}"
     elif phase == "connecting" or isinstance(error, (*classes.connect, OtherProtocolError)) or refused_by_tls:
         hint = " (it does not speak TLS; is its address http://?)" if "WRONG_VERSION_NUMBER" in reason else ""
         reason = f"cannot connect: {reason}{hint}"
@@ -189,9 +189,12 @@ def connection_error(error: Exception, request: HTTPRequest, path: str) -> Sekha
 
 def _exit_error(request: HTTPRequest, path: str) -> SekhaConnectionError:
     """Return the error for a call that Python cannot make any more, since it is about to exit."""
-    host, sent = urlsplit(request.base_url).netloc, request.phase in ("sending", "waiting for the answer")
+    host, sent = urlsplit(request.base_url).netloc, request.phase in ("sending", "waiting for the response")
     found = SekhaConnectionError(
-        f"{host}: cannot connect: Python is exiting and starts no threads", method=request.method, path=path, sent=sent
+        f"{host}: cannot connect: Python is exiting and cannot start threads",
+        method=request.method,
+        path=path,
+        sent=sent,
     )
     found._retryable, found._asked = False, sent
     return found

@@ -97,7 +97,7 @@ class HTTP11:
                 return head
             self._interim_responses += 1
             if head.status == 101 or self._interim_responses > _MAX_INTERIM_RESPONSES:
-                raise ProtocolError(f"status {head.status} was not asked for, or came too often")
+                raise ProtocolError(f"status {head.status} was not requested, or sent too often")
         return None
 
     def _head_size(self) -> int | None:
@@ -106,11 +106,11 @@ class HTTP11:
         if size is None:
             if self._is_eof:
                 where = "in the head of" if self._data else "without"
-                raise ProtocolError(f"the server closed the connection {where} an answer")
+                raise ProtocolError(f"the server closed the connection {where} a response")
             if not self._data.startswith(b"HTTP/1."[: len(self._data)]):
-                raise ProtocolError("the answer does not begin as one of HTTP/1.1")
+                raise ProtocolError("the response does not start like HTTP/1.1")
         elif self._data.count(b"\r\n", 0, size) > _MAX_HEAD_LINES + 1:
-            raise ProtocolError(f"a head of more than {_MAX_HEAD_LINES} lines")
+            raise ProtocolError(f"more than {_MAX_HEAD_LINES} lines of headers")
         return size
 
     def _size_of_lines(self, limit: int) -> int | None:
@@ -153,7 +153,7 @@ class HTTP11:
         if not self._is_complete:
             body = self._read_chunked() if self._is_chunked else self._read_plain()
             if self._is_eof and not body and not self._is_complete:
-                raise ProtocolError("the server closed the connection in the middle of an answer")
+                raise ProtocolError("the server closed the connection in the middle of a response")
         self._is_read = self._is_complete and not body
         return body if body or self._is_read else None
 
@@ -205,14 +205,14 @@ class HTTP11:
         if len(self._data) > _MAX_CHUNK_LINE:
             raise ProtocolError(f"a line of more than {_MAX_CHUNK_LINE} bytes before a chunk")
         if not _CHUNK_LINE_START.fullmatch(self._data):
-            raise ProtocolError("the answer has no size where its next chunk begins")
+            raise ProtocolError("the response has no size at the start of its next chunk")
 
     def _read_trailers(self) -> None:
         """Drop the fields after the last chunk: nobody asked for them."""
         size = self._size_of_lines(_MAX_TRAILER_SIZE + 2)  # with the line end before them
         if size is not None:
             if not _TRAILERS.fullmatch(self._data, 0, size):
-                raise ProtocolError("the answer goes on after its last chunk")
+                raise ProtocolError("the response continues after its last chunk")
             self._data, self._is_complete = self._data[size:], True
 
 
@@ -220,21 +220,21 @@ def _parse_head(data: bytes, size: int) -> tuple[bytes, ResponseHead]:
     """Return the minor version and the head of a response whose head has so many bytes."""
     line = _STATUS_LINE.match(data)
     if line is None:
-        raise ProtocolError("the answer does not begin with a status line of HTTP/1.1")
+        raise ProtocolError("the response does not start with an HTTP/1.1 status line")
     headers: dict[str, str] = {}
     at, end = line.end(), size - 2
     while at < end:
         field = _HEADER.match(data, at)
         if field is None:
-            raise ProtocolError("the answer has a line among its headers that is none")
+            raise ProtocolError("the response has an invalid header line")
         at = field.end()
         name, value = field[1].decode("ascii").lower(), _decode(field[2].strip(b" \t"))
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     coding, length = headers.get("transfer-encoding"), headers.get("content-length")
     if coding is not None and (not _CHUNKED.search(data, 0, size) or "," in coding or length is not None):
-        raise ProtocolError("Transfer-Encoding of the answer is not chunked, or stands beside Content-Length")
+        raise ProtocolError("Transfer-Encoding of the response is not chunked, or is combined with Content-Length")
     if length is not None and not _LENGTH.fullmatch(length):
-        raise ProtocolError("Content-Length of the answer is not a number, or there are two of them")
+        raise ProtocolError("Content-Length of the response is not a number, or is sent twice")
     return line[1], ResponseHead(int(line[2]), headers)
 
 

@@ -41,7 +41,7 @@ def httpx_proxy(proxy: Proxy, context: ssl.SSLContext | None) -> httpx.Proxy:
         return _HTTPXProxy(proxy.url, auth=proxy.auth, ssl_context=context if proxy.scheme == "https" else None)
     except (httpx.InvalidURL, ValueError):
         pass
-    raise refuse_proxy(proxy.source, f" at {proxy.host}", "its host cannot be read")
+    raise refuse_proxy(proxy.source, f" at {proxy.host}", "its host is invalid")
 
 
 def phase_at(event: str, info: Mapping[str, Any]) -> Phase | None:
@@ -51,7 +51,7 @@ def phase_at(event: str, info: Mapping[str, Any]) -> Phase | None:
     """
     sent: httpcore.Request | None = info.get("request")
     if sent is not None and sent.method != b"CONNECT":
-        return "waiting for the answer" if ".receive_" in event else "sending"
+        return "waiting for the response" if ".receive_" in event else "sending"
     return "connecting" if event.endswith("connect_tcp.started") else None
 
 

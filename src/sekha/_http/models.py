@@ -25,14 +25,14 @@ _HEADER_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n"
 _METHODS_WITH_LENGTH = ("POST", "PUT", "PATCH")
 """Methods whose requests have a length even where they have no body."""
 
-Phase = Literal["waiting for a free connection", "connecting", "sending", "waiting for the answer"]
+Phase = Literal["waiting for a free connection", "connecting", "sending", "waiting for the response"]
 """What a request is at, in the words of errors."""
 
 _TIMEOUT_NAMES: Mapping[str, str] = {
     "waiting for a free connection": "pool",
     "connecting": "connect",
     "sending": "write",
-    "waiting for the answer": "read",
+    "waiting for the response": "read",
 }
 """The timeouts of the phases, by httpx's names."""
 
@@ -72,7 +72,9 @@ class Headers:
         lines = [b"%s: %s\r\n" % pair for pair in self.pairs]
         for line, (name, _) in zip(lines, self.pairs):
             if not _HEADER_LINE.fullmatch(line):
-                raise ProtocolError(f"the header {name!r} has characters that cannot be sent")  # the value may be a key
+                raise ProtocolError(
+                    f"the header {name!r} contains characters that cannot be sent"
+                )  # the value may be a key
         self.block: bytes = b"".join(lines)
 
 
@@ -133,7 +135,7 @@ class HTTPRequest:
     @property
     def may_have_been_sent(self) -> bool:
         """False as long as no byte can have reached the server."""
-        return self.phase in (None, "sending", "waiting for the answer")
+        return self.phase in (None, "sending", "waiting for the response")
 
 
 class AsyncHTTPResponse(Protocol):

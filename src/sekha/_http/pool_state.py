@@ -182,7 +182,7 @@ class PoolState(Generic[C]):
     def raise_if_closed(self) -> None:
         """Raise a `SekhaClosedError` if the pool is closed."""
         if self._closed:
-            raise SekhaClosedError("the client is closed; make a new one", sent=False)
+            raise SekhaClosedError("the client is closed; create a new one", sent=False)
 
 
 def _move(source: deque[T], target: deque[T]) -> bool:

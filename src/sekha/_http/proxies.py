@@ -212,7 +212,7 @@ def parse_proxy(source: str, value: str, *, needs_scheme: bool = True) -> Proxy:
     text = value.strip()
     scheme, mark, rest = text.partition("://")
     if not mark and needs_scheme:
-        raise SekhaConfigError(f"{source}: an address such as http://localhost:3128 is needed")
+        raise SekhaConfigError(f"{source}: expected an address such as http://localhost:3128")
     scheme, rest = (scheme.lower(), rest) if mark else ("http", text)
     # Split at the last @, wherever a / or # stands: a password may hold one that should have been encoded.
     userinfo, at, authority = rest.rpartition("@")
@@ -224,21 +224,21 @@ def parse_proxy(source: str, value: str, *, needs_scheme: bool = True) -> Proxy:
         raise refuse_proxy(source, shown, problem)
 
     if scheme not in _DEFAULT_PORTS:
-        refuse("its address must begin with http://, https://, socks5:// or socks5h://")
+        refuse("its address must start with http://, https://, socks5:// or socks5h://")
     if _NOT_ENCODED.search(userinfo):
         refuse("in its user and password, blanks and characters such as # / ? % must be percent-encoded")
     if host is None:
-        refuse("its host cannot be read")
+        refuse("its host is invalid")
     if port is None:
         refuse("its port must be a number from 1 to 65535")
     shown, auth = f" at {_authority(host, port)}", _decode(userinfo)
     if auth is None:
-        refuse("its user or password has characters that cannot be sent")
+        refuse("its user or password contains characters that cannot be sent")
     proxy = Proxy(scheme, host, port, source, auth if any(auth) else None)
     if proxy.uses_socks and any(len(part.encode()) > _MAX_SOCKS_BYTES for part in auth):
         refuse(f"SOCKS allows at most {_MAX_SOCKS_BYTES} bytes for a user and a password")
     if proxy.uses_socks and find_spec("socksio") is None:
-        refuse("SOCKS needs another package: pip install 'httpx[socks]'")
+        refuse("SOCKS requires another package: pip install 'httpx[socks]'")
     return proxy
 
 

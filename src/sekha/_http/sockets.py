@@ -58,7 +58,7 @@ def require_process(pid: int) -> None:
         ConnectionAbortedError: This is not that process.
     """
     if pid != os.getpid():
-        raise ConnectionAbortedError(f"the connection belongs to process {pid}, of which this is a fork")
+        raise ConnectionAbortedError(f"the connection belongs to process {pid}, the parent of this forked process")
 
 
 class PlainSocket:

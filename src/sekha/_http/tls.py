@@ -40,7 +40,7 @@ def read_certificates(settings: HTTPSettings, base_url: str) -> HTTPSettings:
     """Read the certificates that connecting will need, so that an error comes now and not with the first call.
 
     Returns:
-        The settings with the context as ``verify``: a client keeps what it has read, whatever becomes of the files.
+        The settings, with the context as ``verify``, so that later changes of the files have no effect.
 
     Raises:
         SekhaConfigError: A certificate or a key cannot be used; the message names its file and its setting.
@@ -85,8 +85,8 @@ def require_http11(protocol: str | None) -> None:
     """
     if protocol is not None and not protocol.startswith("http/1."):
         raise OtherProtocolError(
-            f"the server chose the protocol {protocol}, which the ssl.SSLContext passed as verify offers; pass one "
-            'with set_alpn_protocols(["http/1.1"]), or none of its own'
+            f"the server chose the protocol {protocol}, which the ssl.SSLContext passed as verify offers; call "
+            'set_alpn_protocols(["http/1.1"]) on it, or set no protocols'
         )
 
 
@@ -138,7 +138,7 @@ def _with_authorities(name: str, file: str | None, folder: str | None) -> ssl.SS
     try:
         return ssl.create_default_context(cafile=file, capath=folder)
     except ssl.SSLError as error:
-        raise SekhaConfigError(f"{name}={file}: no certificate in PEM format can be read from it") from error
+        raise SekhaConfigError(f"{name}={file}: it contains no valid PEM certificate") from error
     except (OSError, ValueError) as error:
         raise _file_error(name, file or folder or "", error) from error
 
@@ -160,12 +160,12 @@ def _load_cert(context: ssl.SSLContext, cert: str, key: str | None = None, passw
         context.load_cert_chain(cert, key, get_password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            problem = f"cert={key or cert}: the key is not that of the certificate"
+            problem = f"cert={key or cert}: the key does not belong to the certificate"
         elif asked:
             problem = f"cert={key or cert}: the password does not decrypt the key"
         else:
             files = cert if key is None else f"{cert}, {key}"
-            problem = f"cert={files}: no certificate and key in PEM format can be read"
+            problem = f"cert={files}: no valid PEM certificate and key"
         raise SekhaConfigError(problem) from error
     except (OSError, ValueError) as error:  # a password that is too long is a ValueError, whose text does not show it
         raise _file_error("cert", key or cert, error) from error

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/base.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""What the clients of all services share: a transport that they own or borrow, and options for single calls."""
+"""Base of the clients of all services: a transport that they own or borrow, and options for single calls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .transport import Transport
 
 
 class ConnectionOptions(ConnectionSettings, total=False):
-    """Further keywords of a client of one service."""
+    """Additional keyword arguments of a client of one service."""
 
     http_client: Optional[HTTPClient]
     write_gate: Union[Literal["shared", "process"], ClientGate]
@@ -39,7 +39,7 @@ class ConnectionOptions(ConnectionSettings, total=False):
 
 
 class ClientOptions(ClientSettings, total=False):
-    """Keywords of `SekhaClient`."""
+    """Keyword arguments of `SekhaClient`."""
 
     http_client: Optional[HTTPClient]
     write_gate: Union[Literal["shared", "process"], ClientGate]
@@ -56,7 +56,7 @@ class ServiceClient(MisuseGuard, ProcessBound):
 
     @property
     def _service(self) -> Service:
-        """The service, which decides about settings and keys."""
+        """The service, which determines settings and keys."""
         raise NotImplementedError
 
     @redact_traceback
@@ -83,8 +83,8 @@ class ServiceClient(MisuseGuard, ProcessBound):
 
         Args:
             transport: The transport.
-            capabilities: What is known of the controller.
-            view: The folder that the client is confined to; None for none.
+            capabilities: The known capabilities of the controller.
+            view: The folder that the client is restricted to; None for the whole memory.
         """
         self = cls.__new__(cls)
         self._transport = transport if view is None else transport.without_bodies()
@@ -92,7 +92,7 @@ class ServiceClient(MisuseGuard, ProcessBound):
         return self
 
     def _open(self, config: ClientConfig | None, arguments: Mapping[str, object]) -> None:
-        """Initialize a client with connections of its own."""
+        """Initialize a client that owns its connections."""
         settings = resolve_service_config(self._service.value, config, arguments)
         if self._service is Service.BRIDGE:
             base_url, keys = settings.bridge_url, bridge_keys(settings)
@@ -116,17 +116,17 @@ class ServiceClient(MisuseGuard, ProcessBound):
         api_key: Optional[str] = None,
         headers: Optional[Mapping[str, str]] = None,
     ) -> Self:
-        """A view of this client with other options; closing it closes nothing.
+        """Return a view of this client with other options; closing it closes nothing.
 
         Args:
-            timeout: Seconds for each phase of one attempt; None means no limit.
-            max_retries: Repetitions after a first attempt, 0 or more.
-            deadline: Seconds that a whole call may take; None means no limit.
-            api_key: Key to send instead.
-            headers: Headers to send besides those of this client.
+            timeout: Seconds for each phase of one attempt (connect, send, wait for bytes); None means no limit.
+            max_retries: Retries after a failed first attempt, 0 or more.
+            deadline: Seconds for a whole call, waits and retries included; None means no limit.
+            api_key: Key to send instead of that of this client.
+            headers: Headers to send in addition to those of this client.
 
         Raises:
-            SekhaConfigError: A value cannot be used.
+            SekhaConfigError: A value is invalid.
 
         Example:
             ```python
@@ -141,7 +141,7 @@ class ServiceClient(MisuseGuard, ProcessBound):
         return self._from_transport(transport, self._capabilities, self._view)
 
     def _start_operation(self, operation: Operation, arguments: CallArguments) -> OperationSpan | None:
-        """Return the span of an operation that begins; None if it has none, or is a part of another one."""
+        """Return the span of an operation that starts; None if it has none, or is part of another operation."""
         return self._transport._start_operation(operation, arguments)
 
     def _in_operation(self, span: OperationSpan) -> Self:
@@ -158,9 +158,9 @@ class ServiceClient(MisuseGuard, ProcessBound):
         return key_overrides(api_key=api_key)
 
     def close(self) -> None:
-        """Close the connections, if they are this client's own; calling it again does nothing.
+        """Close the connections if this client owns them; further calls do nothing.
 
-        Calls that are under way fail, as with `SekhaClient.close`.
+        Calls in progress fail, as with `SekhaClient.close`.
         """
         if self._owns_connections:
             self._transport.close()

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/bridge.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""The LLM bridge: chat completions, embeddings, and what else its models do."""
+"""The LLM bridge: chat completions, embeddings, and other calls to models."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ from .stream import Stream
 
 @exported_from_sekha
 class BridgeClient(ServiceClient):
-    """A client of the LLM bridge alone; `SekhaClient.bridge` is one with the settings of its parent.
+    """Client for the LLM bridge only; `SekhaClient.bridge` is one with the settings of its parent.
 
     Args:
-        config: The settings below as one object; a keyword beats it.
-        base_url: Address of the bridge; else ``SEKHA_BRIDGE_URL``.
-        api_key: Key for it; else ``SEKHA_BRIDGE_API_KEY``, else none is sent.
-        timeout: Seconds for each phase of one attempt; None means no limit.
-        max_retries: Repetitions after a first attempt; default 3.
-        options: Any other setting of `sekha.SekhaConfig`.
+        config: The settings below as one object; keyword arguments take precedence.
+        base_url: Address of the bridge; default: ``SEKHA_BRIDGE_URL``.
+        api_key: Key for the bridge; default: ``SEKHA_BRIDGE_API_KEY``, else no key is sent.
+        timeout: Seconds for each phase of one attempt (connect, send, wait for bytes); None means no limit.
+        max_retries: Retries after a failed first attempt; default 3.
+        options: Any other settings of `sekha.SekhaConfig`.
 
     Raises:
-        SekhaConfigError: A setting is missing or cannot be used.
+        SekhaConfigError: A setting is missing or invalid.
 
     Example:
         ```python
@@ -86,28 +86,28 @@ class BridgeClient(ServiceClient):
         max_tokens: Optional[int] = None,
         extra_body: Optional[Mapping[str, object]] = None,
     ) -> ChatCompletion:
-        """A model's answer to messages.
+        """Return a model's answer to messages.
 
-        ``POST /v1/chat/completions``. Never repeated when its outcome is unknown, nor after a 500: three of those make
-        the bridge refuse for a minute. The bridge 0.2 answers with its default model where it does not know ``model``,
-        and counts words where it says tokens.
+        ``POST /v1/chat/completions``. Not retried if the outcome is unknown, nor after a 500: after three of them the
+        bridge rejects requests for a minute. Bridge 0.2 uses its default model if it does not support ``model``, and
+        its token counts are word counts.
 
         Args:
-            messages: Dictionaries with ``role`` and ``content``, at least one; other keys are not sent.
-            model: Name of a model; default: the bridge chooses.
+            messages: Dictionaries with ``role`` and ``content``, at least one; other keys are dropped.
+            model: Name of a model; default: chosen by the bridge.
             temperature: 0 to 2; default: the bridge's 0.7.
-            max_tokens: Tokens at most, 1 or more; default: the bridge's 2000.
-            extra_body: Further keys of the request, such as ``top_p``, in which they override the others; no
-                ``messages`` or ``stream``. The bridge 0.2 ignores those that it does not know.
+            max_tokens: Maximum number of tokens, 1 or more; default: the bridge's 2000.
+            extra_body: Additional keys of the request body, such as ``top_p``, which override other arguments; not
+                ``messages`` or ``stream``. Bridge 0.2 ignores keys that it does not support.
 
         Returns:
             ``choices``, each with ``message`` and ``finish_reason``; ``model``, ``id``, ``created`` and ``usage``.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaServerError: No model could answer.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaServerError: No model was able to answer.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -132,31 +132,33 @@ class BridgeClient(ServiceClient):
         max_tokens: Optional[int] = None,
         extra_body: Optional[Mapping[str, object]] = None,
     ) -> Stream:
-        """A model's answer to messages, piece by piece as it comes.
+        """Stream a model's answer to messages.
 
-        ``POST /v1/chat/completions`` with ``stream``. The bridge 0.2 does not stream: its whole answer comes as one
-        chunk with the text and one with the end. Nothing is repeated once the stream has begun.
+        ``POST /v1/chat/completions`` with ``stream``. Bridge 0.2 does not stream: its answer arrives as one chunk with
+        the whole text and one with the finish reason. The request is not retried once the stream has started.
 
         Args:
-            messages: Dictionaries with ``role`` and ``content``, at least one; other keys are not sent.
-            model: Name of a model; default: the bridge chooses.
+            messages: Dictionaries with ``role`` and ``content``, at least one; other keys are dropped.
+            model: Name of a model; default: chosen by the bridge.
             temperature: 0 to 2; default: the bridge's 0.7.
-            max_tokens: Tokens at most, 1 or more; default: the bridge's 2000.
-            extra_body: Further keys of the request, such as ``top_p``, in which they override the others; no
-                ``messages`` or ``stream``. The bridge 0.2 ignores those that it does not know.
+            max_tokens: Maximum number of tokens, 1 or more; default: the bridge's 2000.
+            extra_body: Additional keys of the request body, such as ``top_p``, which override other arguments; not
+                ``messages`` or ``stream``. Bridge 0.2 ignores keys that it does not support.
 
         Returns:
             A stream of chunks; see `Stream`.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaServerError: No model could answer.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaServerError: No model was able to answer.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
-            with client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+            with client.bridge.stream_complete(
+                [{"role": "user", "content": "Tell me a story"}]
+            ) as stream:
                 for text in stream.text_stream():
                     print(text, end="", flush=True)
             ```
@@ -173,23 +175,23 @@ class BridgeClient(ServiceClient):
         text: Union[str, Sequence[str], None] = None,
         model: Optional[str] = None,
     ) -> Embedding:
-        """Vectors of texts.
+        """Return embedding vectors for texts.
 
-        ``POST /embed``, one request for each text, at most four at a time.
+        ``POST /embed``, one request for each text, at most four concurrently.
 
         Args:
-            input: A text or several, none of them empty.
-            text: Another name for ``input``.
-            model: Name of an embedding model; default: the bridge chooses.
+            input: One text or a list of texts, none of them empty.
+            text: Alias of ``input``.
+            model: Name of an embedding model; default: chosen by the bridge.
 
         Returns:
             ``data``, one item with an ``embedding`` for each text in order; also ``embedding`` (the first),
             ``dimension``, ``model`` and ``usage``.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -198,7 +200,7 @@ class BridgeClient(ServiceClient):
             ```
         """
         if (input is None) == (text is None):
-            raise argument_error("input", "is missing" if input is None else "and text are the same; give one of them")
+            raise argument_error("input", "is required" if input is None else "and text are aliases: pass only one")
         request = validate(EmbedRequest, drop_unset(input=input, text=text, model=model))
         texts = request.get("input", request.get("text", ""))
         if isinstance(texts, str):
@@ -212,17 +214,17 @@ class BridgeClient(ServiceClient):
         return cast(Embedding, join_embeddings(cast("list[dict[str, Any]]", responses)))
 
     def health(self) -> ServiceHealth:
-        """How the bridge is.
+        """Return the health of the bridge.
 
-        ``GET /health``. The bridge 0.2 has no ``checks``: they are made from the state of its providers.
+        ``GET /health``. Bridge 0.2 returns no ``checks``; the library derives them from the state of its providers.
 
         Returns:
-            ``status`` (``healthy``, ``degraded`` or ``unhealthy``), ``checks``, and ``error`` where there is one.
+            ``status`` (``healthy``, ``degraded`` or ``unhealthy``), ``checks``, and ``error`` if there is one.
 
         Raises:
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaConnectionError: It cannot be reached.
-            SekhaError: It failed in another way.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaConnectionError: The service cannot be reached.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -233,16 +235,16 @@ class BridgeClient(ServiceClient):
         return self._transport.send(endpoints.BRIDGE_HEALTH.request())
 
     def models(self) -> list[ModelInfo]:
-        """The models that the bridge can use.
+        """Return the models that are available to the bridge.
 
         ``GET /api/v1/models``.
 
         Returns:
-            ``model_id``, ``provider_id``, ``task`` and more for each.
+            A list with ``model_id``, ``provider_id``, ``task`` and more for each model.
 
         Raises:
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -253,13 +255,13 @@ class BridgeClient(ServiceClient):
         return self._transport.send(endpoints.MODELS.request())
 
     def tasks(self) -> list[str]:
-        """The kinds of work that the bridge has models for.
+        """Return the tasks for which the bridge has models.
 
         ``GET /api/v1/tasks``.
 
         Raises:
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -277,25 +279,25 @@ class BridgeClient(ServiceClient):
         max_cost: Optional[float] = None,
         context_size: Optional[int] = None,
     ) -> RouteDecision:
-        """Which model the bridge would use for a task.
+        """Return the model that the bridge would select for a task.
 
         ``POST /api/v1/route``.
 
         Args:
-            task: One of `tasks`.
-            preferred_model: Name of a model to use if it can be had.
-            require_vision: Whether the model must see images.
-            max_cost: Cost at most.
-            context_size: Tokens that must fit; the bridge 0.2 does not look at it.
+            task: A task from `tasks`.
+            preferred_model: Name of a model to use if it is available.
+            require_vision: Whether the model must support images.
+            max_cost: Maximum cost, in the unit of ``estimated_cost``.
+            context_size: Required context size in tokens; bridge 0.2 ignores it.
 
         Returns:
             ``provider_id``, ``model_id``, ``estimated_cost`` and ``reason``.
 
         Raises:
-            SekhaValidationError: An argument cannot be used, or there is no such task.
-            SekhaServerError: No model can do it.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid, or there is no such task.
+            SekhaServerError: No model meets the requirements.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -311,7 +313,7 @@ class BridgeClient(ServiceClient):
         return self._transport.send(endpoints.ROUTE.request(validate(RouteRequest, {"task": task, **options})))
 
     def provider_health(self) -> ProviderHealth:
-        """How the bridge's model providers are.
+        """Return the health of the bridge's model providers.
 
         ``GET /api/v1/health/providers``.
 
@@ -319,8 +321,8 @@ class BridgeClient(ServiceClient):
             ``providers`` by name, ``total_providers`` and ``healthy_providers``.
 
         Raises:
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -332,73 +334,79 @@ class BridgeClient(ServiceClient):
     def summarize(
         self, messages: Sequence[str], *, level: str = SummaryLevel.DAILY, model: Optional[str] = None
     ) -> BridgeSummary:
-        """A summary of texts.
+        """Summarize texts.
 
         ``POST /api/v1/summarize``.
 
         Args:
-            messages: Texts, at least one.
+            messages: The texts, at least one.
             level: ``daily``, ``weekly`` or ``monthly``.
-            model: Name of a model; default: the bridge chooses.
+            model: Name of a model; default: chosen by the bridge.
 
         Returns:
             ``summary``, ``model`` and ``level``.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
-            print((client.bridge.summarize(["We ship on Friday.", "The review is done."]))["summary"])
+            print(
+                (client.bridge.summarize(["We ship on Friday.", "The review is done."]))[
+                    "summary"
+                ]
+            )
             ```
         """
         request = validate(BridgeSummarizeRequest, drop_unset(messages=messages, level=level, model=model))
         return self._transport.send(endpoints.BRIDGE_SUMMARIZE.request(request))
 
     def extract(self, text: str, *, model: Optional[str] = None) -> Extraction:
-        """Names and things in a text, by kind.
+        """Extract the entities in a text, by type.
 
-        ``POST /api/v1/extract``. Where the model's answer cannot be read, the bridge 0.2 says that there is nothing.
+        ``POST /api/v1/extract``. If the model's answer cannot be parsed, bridge 0.2 returns no entities.
 
         Args:
-            text: A text that is not blank.
-            model: Name of a model; default: the bridge chooses.
+            text: The text, not blank.
+            model: Name of a model; default: chosen by the bridge.
 
         Returns:
-            ``entities``, lists of names by kind, and ``model``.
+            ``entities``, lists of names by type, and ``model``.
 
         Raises:
-            SekhaValidationError: An argument cannot be used.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
-            print((client.bridge.extract("Ada Lovelace wrote to Charles Babbage."))["entities"])
+            print(
+                (client.bridge.extract("Ada Lovelace wrote to Charles Babbage."))["entities"]
+            )
             ```
         """
         request = validate(ExtractRequest, drop_unset(text=text, model=model))
         return self._transport.send(endpoints.EXTRACT.request(request))
 
     def score(self, conversation: str, *, model: Optional[str] = None) -> ImportanceScore:
-        """How important a conversation is.
+        """Rate the importance of a conversation.
 
         ``POST /api/v1/score``.
 
         Args:
             conversation: The text of the conversation, not blank.
-            model: Name of a model; default: the bridge chooses.
+            model: Name of a model; default: chosen by the bridge.
 
         Returns:
             ``score``, 1 to 10, and ``reasoning``.
 
         Raises:
-            SekhaValidationError: An argument cannot be used.
-            SekhaServerError: The model is down.
-            SekhaConfigError: There is no ``bridge_url``.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaServerError: The model is unavailable.
+            SekhaConfigError: ``bridge_url`` is not set.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/gates.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Waiting at gates that others share: those of this package, which are asked again and again, and those of users."""
+"""Waiting at shared gates: those of this package, which are polled, and custom ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sekha._transport.options import CallOptions
 from sekha.errors import SekhaConfigError, SekhaError
 
 POLL_INTERVAL = 0.02
-"""Seconds after which a caller looks again whether others have made room."""
+"""Seconds between two polls of a waiting caller."""
 
 
 class SharedGate:
@@ -54,16 +54,16 @@ class SharedGate:
         return CustomTurn(self)
 
     def drain(self, seconds: float | None) -> None:
-        """Let nobody through for a while, because the server has refused a request."""
+        """Block all requests for a while, because the server rejected one."""
         gate, server = self.gate, self._server
         if isinstance(gate, PolledGate):
             try:
                 finish_blocking(lambda: gate._drain(server, seconds))
             except Exception as error:
-                self.warn("others do not know that the server has refused a request", error)
+                self.warn("other clients were not informed that the server rejected a request", error)
 
     def warn(self, what: str, error: Exception) -> None:
-        """Log once that a gate has failed where no call shall fail for it."""
+        """Log once that a gate has failed, in places where this must not fail a call."""
         if not self._has_warned:
             self._has_warned = True
             log.warning("%s: %s: %s", self.setting, what, str(error) or type(error).__name__)
@@ -77,7 +77,7 @@ class SharedTurn:
         turn: The turn there.
 
     Attributes:
-        seconds: How long the wait will take, as far as that is known.
+        seconds: Expected duration of the wait, if known.
     """
 
     def __init__(self, shared: SharedGate, turn: PolledTurn) -> None:
@@ -89,7 +89,7 @@ class SharedTurn:
 
     @property
     def others_have_written(self) -> bool:
-        """Whether it is known that the first write of all has succeeded."""
+        """Whether the first write is known to have succeeded."""
         return self._turn.others_have_written
 
     def try_enter(self) -> bool:
@@ -102,14 +102,14 @@ class SharedTurn:
         return self.seconds <= 0
 
     def enter_now(self) -> None:
-        """Count a request that is sent whether there is room or not, and whether the gate answers or not."""
+        """Count a request that is sent regardless of the limit, and of failures of the gate."""
         try:
             call_blocking(self._turn.enter_now)
         except Exception as error:
             self._shared.warn("requests that do not wait are not counted", error)
 
     def enter(self, options: CallOptions, clock: Clock) -> bool:
-        """Wait until the request may be sent; return False if its deadline was over first."""
+        """Wait until the request may be sent; return False if its deadline passed first."""
         while True:
             wait, left = self.seconds or 0.0, options.time_left(clock.now())
             if left is not None and left <= 0:
@@ -119,24 +119,24 @@ class SharedTurn:
                 return True
 
     def leave(self, *, stored: bool = False) -> None:
-        """Give back what was taken, or stop waiting. Who does not know whether that has been done may do so again."""
+        """Release the slot or token, or stop waiting. May be called repeatedly."""
         if not self._has_left:
             try:
                 finish_blocking(lambda: self._turn.leave(stored=stored))
             except Exception as error:
-                if not self._has_failed:  # else the error of the call says so
-                    self._shared.warn("a slot was not given back, and is free when its lease ends", error)
+                if not self._has_failed:  # otherwise the error of the call reports it
+                    self._shared.warn("a slot was not released; it is freed when its lease expires", error)
             self._has_left = True
 
 
 class CustomTurn:
-    """The turn of one request at a gate of the user.
+    """The turn of one request at a custom gate.
 
     Args:
         shared: The gate.
 
     Attributes:
-        seconds: None: nobody knows how long the wait will take.
+        seconds: None, since the duration of the wait is unknown.
     """
 
     others_have_written = False
@@ -152,14 +152,14 @@ class CustomTurn:
         return self._acquire(0.0)
 
     def enter_now(self) -> None:
-        """Take what is there for a request that does not wait."""
+        """Acquire what is available for a request that does not wait."""
         try:
             self._acquire(0.0)
         except Exception as error:
             self._shared.warn("requests that do not wait are not counted", error)
 
     def enter(self, options: CallOptions, clock: Clock) -> bool:
-        """Wait until the request may be sent; return False if its deadline was over first."""
+        """Wait until the request may be sent; return False if its deadline passed first."""
         while True:
             left = options.time_left(clock.now())
             if left is not None and left <= 0:
@@ -169,14 +169,14 @@ class CustomTurn:
             clock.sleep(POLL_INTERVAL)  # it need not wait itself
 
     def leave(self, *, stored: bool = False) -> None:
-        """Give back what was taken. Who does not know whether that has been done may do so again."""
+        """Release what was acquired. May be called repeatedly."""
         self._has_left = True
         while self._releases:
             release = self._releases.popleft()
             try:
                 give_back(self._shared.gate, with_outcome(release, stored=stored))
             except Exception as error:
-                self._shared.warn("what was taken could not be given back", error)
+                self._shared.warn("release failed", error)
 
     def _acquire(self, deadline: float | None) -> bool:
         try:
@@ -187,7 +187,7 @@ class CustomTurn:
             raise gate_error(self._shared.setting, self._shared.gate, error) from error
 
     def _keep(self, release: Any) -> bool:
-        """Keep what gives back, and return whether there is such; in a worker thread, whose task may be gone."""
+        """Keep the release function, and return whether there is one; in a worker thread, whose task may be gone."""
         found = checked_release(self._shared.setting, self._shared.gate, release)
         if found is None:
             return False

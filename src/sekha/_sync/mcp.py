@@ -50,24 +50,24 @@ from .operations.store import store
 from .transport import Transport
 
 COUNTED_WITHOUT_ASKING = 100
-"""Conversations whose messages are counted, one request each, without being asked for."""
+"""Maximum number of conversations whose messages are counted by default, with one request each."""
 
 
 @exported_from_sekha
 class MCPClient(FolderClient):
-    """A client of the MCP tools alone; `SekhaClient.mcp` is one that shares its connections.
+    """Client for the MCP tools only; `SekhaClient.mcp` is one that shares its connections.
 
     Args:
-        config: The settings below as one object; a keyword beats it.
-        base_url: Address of the controller; else ``SEKHA_CONTROLLER_URL``.
-        api_key: Key for the MCP tools; else ``SEKHA_MCP_API_KEY``, else ``SEKHA_API_KEY``. It goes to the same server's
-            REST routes too, which statistics and filters need, unless ``SEKHA_API_KEY`` is set.
-        timeout: Seconds for each phase of one attempt; None means no limit.
-        max_retries: Repetitions after a first attempt; default 3.
-        options: Any other setting of `sekha.SekhaConfig`.
+        config: The settings below as one object; keyword arguments take precedence.
+        base_url: Address of the controller; default: ``SEKHA_CONTROLLER_URL``.
+        api_key: Key for the MCP tools; default: ``SEKHA_MCP_API_KEY``, else ``SEKHA_API_KEY``. Unless ``SEKHA_API_KEY``
+            is set, it is also sent to the REST routes of the same server, which statistics and filters need.
+        timeout: Seconds for each phase of one attempt (connect, send, wait for bytes); None means no limit.
+        max_retries: Retries after a failed first attempt; default 3.
+        options: Any other settings of `sekha.SekhaConfig`.
 
     Raises:
-        SekhaConfigError: A setting is missing or cannot be used.
+        SekhaConfigError: A setting is missing or invalid.
 
     Example:
         ```python
@@ -97,34 +97,37 @@ class MCPClient(FolderClient):
         end_date: Optional[str] = None,
         count_messages: Optional[bool] = None,
     ) -> MemoryStats:
-        """Numbers about the memory, or about a part of it.
+        """Return statistics about all conversations, or about some of them.
 
-        ``POST /mcp/tools/memory_stats``. The controller 0.1 knows one ``folder`` or one ``label`` only, and neither
-        subfolders, labels nor numbers of messages: those are taken from the list (one request for each thousand stored
-        conversations) and from exports (one request for each conversation, at most four at a time).
+        ``POST /mcp/tools/memory_stats``. Controller 0.1 supports only one ``folder`` or one ``label``, and neither
+        subfolders, several labels nor message counts. The library gets these from the list (one request per thousand
+        stored conversations) and from exports (one request per conversation, at most four concurrently).
 
         Args:
-            request: The keywords below but ``count_messages`` as one dictionary; a keyword beats its entry.
-            folder: Exactly this folder.
-            subfolders: Whether folders below ``folder`` count too.
-            label: Exactly this label.
-            labels: Any of these labels; an empty list holds for none.
-            start_date: ISO date or time of the last change, included; UTC without a zone.
-            end_date: The same for the end; a date means its whole day.
-            count_messages: Whether to count messages by exports; default: for up to 100 conversations.
+            request: The keyword arguments below except ``count_messages`` as one dictionary; keyword arguments take
+                precedence.
+            folder: Only conversations in exactly this folder.
+            subfolders: Whether to include folders below ``folder``; default False.
+            label: Only conversations with exactly this label.
+            labels: Only conversations with one of these labels; an empty list matches none.
+            start_date: Earliest time of the last update, inclusive, as an ISO date or time; UTC without a zone.
+            end_date: Latest time, inclusive; a date includes the whole day.
+            count_messages: Whether to count messages with exports; default: only for up to 100 conversations.
 
         Returns:
-            ``total_conversations``, ``average_importance`` (0.0 of none), ``folders``, ``labels``, and
-            ``total_messages``, None where it was not counted.
+            ``total_conversations``, ``average_importance`` (0.0 without conversations), ``folders``, ``labels``, and
+            ``total_messages``, None if messages were not counted.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaAuthError: The MCP tools do not accept the key.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaAuthError: The MCP tools rejected the key.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
-            stats = client.mcp.memory_stats({"labels": ["important"], "start_date": "2026-01-01T00:00:00Z"})
+            stats = client.mcp.memory_stats(
+                {"labels": ["important"], "start_date": "2026-01-01T00:00:00Z"}
+            )
             print(stats["total_conversations"])
             ```
         """
@@ -133,7 +136,7 @@ class MCPClient(FolderClient):
         )
         arguments = validate(MemoryStatsRequest, self._absolute_folder(merge_arguments(request, keywords, "request")))
         if not arguments.get("subfolders") or ("folder" not in arguments and self._view is not None):
-            arguments.pop("subfolders", None)  # the server does not know it, and of a view, all is counted
+            arguments.pop("subfolders", None)  # the server does not support it, and the whole of a view is counted
         keep = stats_filter(arguments)
         transport = self._transport.start_deadline()
         reported: dict[str, object] = {}
@@ -166,38 +169,40 @@ class MCPClient(FolderClient):
         min_score: Optional[float] = None,
         hybrid: Optional[bool] = None,
     ) -> MemorySearchResponse:
-        """Search the messages by meaning, as `MemoryController.query` does.
+        """Search messages by meaning, like `MemoryController.query`.
 
-        ``POST /mcp/tools/memory_search``. The controller 0.1 ignores everything but ``query`` and ``limit``; the rest
-        is applied here, at the cost that `MemoryController.query` tells.
+        ``POST /mcp/tools/memory_search``. Controller 0.1 ignores everything except ``query`` and ``limit``; the library
+        applies the rest, with as many requests as `MemoryController.query`.
 
         Args:
-            request: The keywords below as one dictionary; a keyword beats its entry.
-            query: What to look for, not blank.
-            limit: Hits at most, 1 or more; default 10.
-            offset: Hits to leave out at the beginning; default 0.
-            filters: The filters below as one dictionary, and those of `MemoryController.query` beside them.
-            label: Exactly this label.
-            labels: Any of these labels.
-            folder: Exactly this folder.
-            min_importance: Importance of the conversation, 0 to 10, at least.
-            start_date: ISO date or time of the message, included; UTC without a zone.
-            end_date: The same for the end; a date means its whole day.
-            min_score: Score of a hit at least, 0 to 1; default: any.
-            hybrid: As for `MemoryController.query`; default: no.
+            request: The keyword arguments below as one dictionary; keyword arguments take precedence.
+            query: Text to search for, not blank.
+            limit: Maximum number of results, 1 or more; default 10.
+            offset: Number of results to skip; default 0.
+            filters: The filters below, and all others of `MemoryController.query`, as one dictionary.
+            label: Only conversations with exactly this label.
+            labels: Only conversations with one of these labels.
+            folder: Only conversations in exactly this folder.
+            min_importance: Minimum importance of the conversation, 0 to 10.
+            start_date: Earliest time of the message, inclusive, as an ISO date or time; UTC without a zone.
+            end_date: Latest time, inclusive; a date includes the whole day.
+            min_score: Minimum score of a result, 0 to 1; default: none.
+            hybrid: As for `MemoryController.query`; default False.
 
         Returns:
-            ``results``, best first, with ``score`` (a similarity, higher is better); ``query``, ``limit`` and
+            ``results``, best first, each with ``score`` (a similarity, higher is better); ``query``, ``limit`` and
             ``total_results``; with filters also ``truncated``, with ``min_score`` also ``below_min_score``.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaAuthError: The MCP tools do not accept the key.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaAuthError: The MCP tools rejected the key.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
-            results = client.mcp.memory_search({"query": "project architecture", "min_importance": 7})
+            results = client.mcp.memory_search(
+                {"query": "project architecture", "min_importance": 7}
+            )
             for result in results["results"]:
                 print(f"{result['label']} (score: {result['score']:.2f})")
             ```
@@ -223,7 +228,7 @@ class MCPClient(FolderClient):
         wanted = search_of(arguments, all_filters, self._conditions(all_filters, prefix=""))
         transport = self._transport.start_deadline()
         page, found = search(transport, self._capabilities, endpoints.MEMORY_SEARCH, wanted)
-        if self._view is not None:  # what a server adds to its page is about the whole memory
+        if self._view is not None:  # additional keys of the server may describe the whole memory
             page = MemorySearchResponse(query=wanted.query, results=[], total_results=found.total, limit=wanted.limit)
         complete_page(page, wanted, found)
         page["query"] = wanted.query
@@ -241,34 +246,39 @@ class MCPClient(FolderClient):
         messages: Optional[Sequence[Mapping[str, object]]] = None,
         drop_images: bool = False,
     ) -> MemoryStored:
-        """Store a conversation; `MemoryController.create_conversation` says more about what was stored.
+        """Store a conversation; `MemoryController.create_conversation` returns more details.
 
-        ``POST /mcp/tools/memory_store``. Content parts that the server refuses are sent once more as text. Never
-        repeated when its outcome is unknown.
+        ``POST /mcp/tools/memory_store``. If the server rejects content parts, they are sent again as text. The request
+        is not retried if its outcome is unknown.
 
         Args:
-            request: The keywords below but ``drop_images`` as one dictionary; a keyword beats its entry.
-            label: Name, not empty; default: the first line of the first user message, at most 60 characters.
+            request: The keyword arguments below except ``drop_images`` as one dictionary; keyword arguments take
+                precedence.
+            label: Name, not empty; default: the first line of the first user message, up to 60 characters.
             folder: Path, not empty; default ``/``.
             importance_score: 1 to 10; default 5.
             messages: Dictionaries with ``role`` and ``content``; may be empty.
-            drop_images: Whether ``data:`` images may be lost where the server takes text only.
+            drop_images: Whether to drop ``data:`` images if the server stores text only; otherwise such messages raise
+                an error.
 
         Returns:
-            ``id``, ``conversation_id`` (the same), ``label`` and ``folder``.
+            ``id``, ``conversation_id`` (the same), ``label`` and ``folder`` of the stored conversation.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaAuthError: The MCP tools do not accept the key; nothing was stored.
-            SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored all the same.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaAuthError: The MCP tools rejected the key; nothing was stored.
+            SekhaError: Any other failure; ``may_have_been_applied`` is True if the conversation may be stored
+                nevertheless.
 
         Warns:
-            SekhaWarning: The server does not keep a key of the messages, such as ``timestamp``.
+            SekhaWarning: The server does not store a key of the messages, such as ``timestamp``.
 
         Example:
             ```python
             stored = client.mcp.memory_store(
-                label="Decision", importance_score=9, messages=[{"role": "user", "content": "We use PostgreSQL."}]
+                label="Decision",
+                importance_score=9,
+                messages=[{"role": "user", "content": "We use PostgreSQL."}],
             )
             print(stored["label"])  # Decision
             ```
@@ -289,11 +299,11 @@ class MCPClient(FolderClient):
         status: Optional[str] = None,
         importance_score: Optional[int] = None,
     ) -> MemoryUpdated:
-        """Change a conversation.
+        """Update a conversation.
 
-        ``POST /mcp/tools/memory_update`` for label and folder. The controller 0.1 says that it wrote status and
-        importance and does not: ``archived`` and an importance of 10 go over its REST routes, and anything else is read
-        back by one more request.
+        ``POST /mcp/tools/memory_update`` for label and folder. Controller 0.1 reports status and importance as written
+        but does not write them: the library sets ``archived`` and an importance of 10 through the REST routes, and
+        reads back anything else with one more request.
 
         Args:
             conversation_id: UUID of the conversation.
@@ -303,13 +313,14 @@ class MCPClient(FolderClient):
             importance_score: 1 to 10.
 
         Returns:
-            ``conversation_id`` and ``updated_fields``, the names of what was changed.
+            ``conversation_id`` and ``updated_fields``, the names of the updated fields.
 
         Raises:
-            SekhaValidationError: An argument cannot be used, or none is given.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaServerError: The server did not write what it was asked to; the message names it, and what was.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid, or none is given.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaServerError: The server did not write all fields; the message names those that were written and those
+                that were not.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -324,7 +335,7 @@ class MCPClient(FolderClient):
             )
         }
         if not arguments:
-            raise argument_error("label", "is missing; give something to change")
+            raise argument_error("label", "is required unless another field is given")
         transport = self._transport.start_deadline()
         self._require_inside(transport, id)
         by_rest = {
@@ -346,7 +357,7 @@ class MCPClient(FolderClient):
             written += [name for name in by_tool if name not in not_written]
             if not_written:
                 raise SekhaServerError(
-                    f"the server did not write {', '.join(not_written)}, though it says so; "
+                    f"the server did not write {', '.join(not_written)}, although it reported success; "
                     f"written: {', '.join(written) or 'nothing'}",
                     status_code=200,
                     method=endpoints.MEMORY_UPDATE.method,
@@ -366,7 +377,7 @@ class MCPClient(FolderClient):
         return cast(MemoryUpdated, result)
 
     def _find_not_written(self, transport: Transport, id: str, arguments: Mapping[str, object]) -> list[str]:
-        """Return the fields that the tool reports as written, and did not write."""
+        """Return the fields that the tool reported as written but did not write."""
         uncertain = [name for name in ("status", "importance_score") if name in arguments]
         if not uncertain:
             return []
@@ -374,9 +385,9 @@ class MCPClient(FolderClient):
         return [name for name in uncertain if cast("dict[str, Any]", current)[name] != arguments[name]]
 
     def memory_get_context(self, conversation_id: Union[str, UUID]) -> MemoryContext:
-        """What the memory knows about a conversation, without its messages.
+        """Return the metadata of a conversation, without its messages.
 
-        ``POST /mcp/tools/memory_get_context``. The controller 0.1 counts bytes where it says ``word_count``.
+        ``POST /mcp/tools/memory_get_context``. On controller 0.1, ``word_count`` is a number of bytes.
 
         Args:
             conversation_id: UUID of the conversation.
@@ -385,9 +396,9 @@ class MCPClient(FolderClient):
             ``label``, ``folder``, ``status``, ``importance_score``, ``created_at``, ``updated_at`` and more.
 
         Raises:
-            SekhaValidationError: The id is no UUID.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaError: It failed.
+            SekhaValidationError: The ID is not a UUID.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -399,21 +410,21 @@ class MCPClient(FolderClient):
         return self._read(self._transport, request, folder_of_conversation, id)
 
     def memory_prune(self, *, threshold_days: int = 30, importance_threshold: float = 5.0) -> MemoryPruneResponse:
-        """Conversations that could be put away; nothing is changed.
+        """Suggest conversations to archive; nothing is changed.
 
-        ``POST /mcp/tools/memory_prune``. The controller 0.1 fails here as soon as there is a candidate;
-        `MemoryController.prune_dry_run` works.
+        ``POST /mcp/tools/memory_prune``. Controller 0.1 fails if there is any candidate; use
+        `MemoryController.prune_dry_run` instead.
 
         Args:
-            threshold_days: Days since the last use, 0 to 36500.
-            importance_threshold: Importance below which it may go, 0 to 10; the controller 0.1 ignores it.
+            threshold_days: Minimum number of days since the last use, 0 to 36500.
+            importance_threshold: Only conversations below this importance, 0 to 10; controller 0.1 ignores it.
 
         Returns:
             ``suggestions`` and ``total_suggestions``.
 
         Raises:
-            SekhaValidationError: A number cannot be used.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -429,22 +440,22 @@ class MCPClient(FolderClient):
     def memory_export(
         self, conversation_id: Union[str, UUID], *, format: str = "json", include_metadata: bool = True
     ) -> MemoryExport:
-        """A conversation with all its messages.
+        """Export a conversation with all its messages.
 
-        ``POST /mcp/tools/memory_export``; Markdown is written here.
+        ``POST /mcp/tools/memory_export``. The library renders Markdown itself.
 
         Args:
             conversation_id: UUID of the conversation.
-            format: ``json``, or ``markdown`` for the whole as a text under ``content`` too.
-            include_metadata: Whether the messages keep their ``metadata``.
+            format: ``json`` (default), or ``markdown``, which adds the conversation as Markdown in ``content``.
+            include_metadata: Whether to include the ``metadata`` of messages.
 
         Returns:
             ``conversation``, ``messages``, ``format``, and ``content`` for Markdown.
 
         Raises:
-            SekhaValidationError: An argument cannot be used.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python

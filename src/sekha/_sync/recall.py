@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/recall.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""What the workflows with a model ask the memory, and the messages that they make of it."""
+"""The memory search of the workflows with a model, and the messages that they build from its results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Recall(MisuseGuard, ProcessBound):
     bridge: BridgeClient
 
     def _start_deadline(self) -> Self:
-        """A view whose calls share one deadline that runs from now."""
+        """Return a view whose calls share one deadline that starts now."""
         raise NotImplementedError
 
     def build_messages(
@@ -51,41 +51,44 @@ class Recall(MisuseGuard, ProcessBound):
         min_score: Optional[float] = None,
         on_memory_error: Literal["raise", "ignore"] = "raise",
     ) -> BuiltMessages:
-        """The messages that the workflows would send to a model, for a model of your own; no bridge is needed.
+        """Build the messages that the workflows send to a model, for your own model client; no bridge is needed.
 
-        With ``search_query`` they are those of `complete_with_memory`, else those of `complete_with_context`. Messages
-        may have any role and any key, and no content, as those that call tools.
+        With ``search_query``, the messages are those of `complete_with_memory`, else those of `complete_with_context`.
+        Messages may have any role and any keys, and no content, such as tool calls.
 
         Args:
-            prompt: What to ask, not blank; needed unless the last of ``messages`` is the user's.
-            context_query: What to remember; default: the text of the prompt, its first 2,000 characters.
-            search_query: What to search for, instead of assembling a context.
-            messages: The chat so far; without ``prompt`` its last message is the prompt. They are not changed.
-            system: Your own instruction to the model; it comes first.
-            context_budget: Of a context: tokens of memory at most; default 4000.
-            preferred_labels: Of a context: labels whose conversations come first.
-            excluded_folders: Of a context: folders to leave out, with all that is below them.
-            folders: Of a context: folders to stay in, with all that is below them.
-            roles: Of a context: roles of the messages that are remembered.
-            limit: Of a search: hits at most; default 5.
-            filters: Of a search: as for `MemoryController.query`.
-            hybrid: Whether words are searched for besides meanings; default: in a search yes, else as for
+            prompt: The user's prompt, not blank; required unless the last message of ``messages`` is from the user.
+            context_query: Query for the context; default: the first 2,000 characters of the prompt.
+            search_query: Query for a search instead of a context.
+            messages: The chat so far; without ``prompt``, its last message is the prompt. The list is not changed.
+            system: Your own system message; it comes first.
+            context_budget: For a context: maximum number of tokens of memory; default 4000.
+            preferred_labels: For a context: labels of conversations to rank first.
+            excluded_folders: For a context: folders to exclude, including their subfolders.
+            folders: For a context: folders to search, including their subfolders; default: all.
+            roles: For a context: roles of the messages to recall; default: all.
+            limit: For a search: maximum number of results; default 5.
+            filters: For a search: as for `MemoryController.query`.
+            hybrid: Whether to add a full-text search; default: True for a search, else as for
                 `MemoryController.assemble_context`.
-            min_score: Score of what is remembered at least, 0 to 1; default: any.
+            min_score: Minimum score of a memory, 0 to 1; default: none.
             on_memory_error: As for `complete_with_context`.
 
         Returns:
-            ``messages`` for any client with OpenAI's interface, and ``memories``, what of the memory is in them; with
-            ``memory_error`` if the memory could not be asked.
+            ``messages`` for any client with OpenAI's interface, ``memories``, the memories in them, and
+            ``memory_error`` if the memory search failed.
 
         Raises:
-            SekhaValidationError: An argument cannot be used, or belongs to the other way; ``field`` names it.
-            SekhaError: The memory could not be asked.
+            SekhaValidationError: An argument is invalid, or does not apply to a search or a context; ``field`` names
+                it.
+            SekhaError: The memory search failed.
 
         Example:
             ```python
             built = client.build_messages("How do we deploy?")
-            # answer = openai_client.chat.completions.create(model="gpt-4o", messages=built["messages"])
+            # answer = openai_client.chat.completions.create(
+            #     model="gpt-4o", messages=built["messages"]
+            # )
             print([memory["label"] for memory in built["memories"]])
             ```
         """
@@ -111,7 +114,7 @@ class Recall(MisuseGuard, ProcessBound):
         return (self._start_deadline()._recall(chat)).built()
 
     def _recall(self, chat: Chat) -> Prompt:
-        """Ask the memory; return the messages for a model with what it knows."""
+        """Search the memory; return the messages for a model with its results."""
         echoes = Echoes([*chat.before, chat.prompt])
         if not chat.ignores_memory_errors:
             return build_prompt(chat, _find(self.controller, chat, echoes), echoes)
@@ -121,18 +124,18 @@ class Recall(MisuseGuard, ProcessBound):
             if not is_memory_error(error):
                 raise
             problem = str(error)
-        warn_user(f"the memory could not be asked, and the model answers without it: {problem}")
+        warn_user(f"the memory search failed, and the model answers without memories: {problem}")
         return build_prompt(chat, [], echoes)._replace(memory_error=problem)
 
 
 def _find(controller: MemoryController, chat: Chat, echoes: Echoes) -> Sequence[Mapping[str, Any]]:
-    """Ask the memory; return search results, or the messages of a context."""
+    """Search the memory; return search results, or the messages of a context."""
     if chat.searches:
         return (controller._find(chat.query, **chat.recall, is_echo=echoes)).results
     return controller._context(chat.query, **chat.recall, is_echo=echoes)
 
 
 def _with_half_the_time(controller: MemoryController) -> MemoryController:
-    """Return a view that has half of the deadline, so that a memory that hangs leaves time for the model."""
+    """Return a view with half of the deadline, so that a memory search that hangs leaves time for the model."""
     deadline = controller._transport.deadline
     return controller if deadline is None else controller.with_options(deadline=deadline / 2)

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/server_state.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""What all calls to one server share, whichever client or view makes them."""
+"""State of a server that all its clients and views share."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from .write_gate import WriteGate
 
 
 class ServerState:
-    """What all clients and views of one server share: connections, rate limit and write slots.
+    """Connections, rate limit and write slots that all clients and views of one server share.
 
     Args:
         config: The settings.
         base_url: Address of the server.
         clock: Time and waiting.
-        service: What it is, in names that other machines know too: the controller, MCP tools included, or the bridge.
+        service: Its name in shared limits: the controller, including the MCP tools, or the bridge.
     """
 
     def __init__(self, config: SekhaConfig, base_url: str, clock: Clock, service: Service = Service.CONTROLLER) -> None:
@@ -43,7 +43,7 @@ class ServerState:
         settings = read_certificates(settings, base_url)
         self._uses_httpx: bool = proxy is not None or settings.http_client is not None
         if self._uses_httpx:
-            from .http.httpx_adapter import check_client, check_proxy  # most clients do without it
+            from .http.httpx_adapter import check_client, check_proxy  # most clients do not need it
 
             check_client(settings.http_client)
             check_proxy(proxy)
@@ -72,7 +72,7 @@ class ServerState:
         self._proxy = proxy
         self._settings = settings
         self._transports = PerProcess(self._make_transport)
-        # Our own pool opens a connection beyond its limit for a request that is sent at once; that of httpx cannot.
+        # Our own pool opens a connection beyond its limit for a request that must not wait; httpx cannot.
         self._transports_at_once = PerProcess(self._make_transport) if proxy is not None else self._transports
 
     def _make_transport(self) -> HTTPTransport:
@@ -84,20 +84,20 @@ class ServerState:
         return Pool(self.base_url, context, self._settings.max_connections, self.clock)
 
     def http_transport(self, *, sent_at_once: bool = False) -> HTTPTransport:
-        """Return what sends HTTP requests: our own pool, or httpx.
+        """Return the HTTP transport: our own pool, or httpx.
 
         Args:
-            sent_at_once: Whether the request must not wait for connections that others use.
+            sent_at_once: Whether the request must not wait for connections in use.
 
         Raises:
             SekhaClosedError: The client is closed.
         """
         if self.closed:
-            raise SekhaClosedError("the client is closed; make a new one")
+            raise SekhaClosedError("the client is closed; create a new one")
         return (self._transports_at_once if sent_at_once else self._transports).get()
 
     def close(self) -> None:
-        """Close the connections; an ``http_client`` of the user stays open."""
+        """Close the connections; the user's ``http_client`` stays open."""
         self.closed = True
         self.write_gate.close()
         with ExitStack() as stack:  # each is closed, even if closing another one fails
@@ -107,5 +107,5 @@ class ServerState:
 
 
 def _shared_gate(setting: str, gate: object, server: ServerLimits) -> SharedGate | None:
-    """Return the gate that a setting holds, None if it holds a word."""
+    """Return the gate of a setting, None if its value is a word."""
     return None if isinstance(gate, str) else SharedGate(setting, gate, server)

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/stream.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""A streamed chat completion, read as it arrives."""
+"""Streamed chat completions."""
 
 from __future__ import annotations
 
@@ -31,26 +31,28 @@ from sekha.types import ChatCompletion, ChatCompletionChunk, MemoryCompletion, M
 from .body import close_quietly, iter_decoded
 
 _DRAIN_TIMEOUT = 0.05
-"""Seconds to wait for the end of a response after ``[DONE]``; a new connection would take about as long."""
+"""Seconds to wait for the end of a response after ``[DONE]``; opening a new connection takes about as long."""
 _USAGE_TIMEOUT = 2.0
-"""Seconds to wait for ``[DONE]`` or the end after the finish reason; the usage may come in between."""
+"""Seconds to wait for ``[DONE]`` or the end after the finish reason; the usage may arrive in between."""
 
 
 @exported_from_sekha
 class Stream(ProcessBound):
-    """The chunks of a chat completion; can be iterated once. `BridgeClient.stream_complete` makes it.
+    """Stream of the chunks of a chat completion, from `BridgeClient.stream_complete`; can be iterated once.
 
-    Use it as a context manager where you may stop before its end, so that the connection is free at once.
+    Use it as a context manager if you may stop before its end, so that the connection is released immediately.
 
     Raises:
-        SekhaStreamError: While iterating: the stream was cut. What had arrived is in ``text``, as in all these errors.
-        SekhaServerError: While iterating: the stream carried an error.
-        SekhaDecodeError: While iterating: an event is no chunk.
+        SekhaStreamError: While iterating: the stream ended early. As in all these errors, ``text`` is what had arrived.
+        SekhaServerError: While iterating: the stream contained an error.
+        SekhaDecodeError: While iterating: an event is not a chunk.
         SekhaTimeoutError: While iterating: nothing arrived for longer than the timeout, or the deadline passed.
 
     Example:
         ```python
-        with client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}]) as stream:
+        with client.bridge.stream_complete(
+            [{"role": "user", "content": "Tell me a story"}]
+        ) as stream:
             for text in stream.text_stream():
                 print(text, end="", flush=True)
         ```
@@ -72,13 +74,13 @@ class Stream(ProcessBound):
         self._clock = clock
         self._secrets = tuple(secrets)
         self._read_timeout = read_timeout
-        self._ends_at: float | None = None  # when no more is waited for, because the content is complete
+        self._ends_at: float | None = None  # when to stop waiting, because the content is complete
         self._interrupted = False
-        self._interrupted_by: type[BaseException] | None = None  # what has ended the last read
+        self._interrupted_by: type[BaseException] | None = None  # the error that ended the last read
         self._operation = options.operation
         self._proxy = proxy
         self._body = iter_decoded(response)
-        self._decoded: Iterable[ChatCompletionChunk] = iter(())  # chunks that have arrived and were not returned yet
+        self._decoded: Iterable[ChatCompletionChunk] = iter(())  # chunks that have arrived but were not returned yet
         self._error: SekhaError | None = None
         self._complete = False
         self._closed = False
@@ -108,7 +110,7 @@ class Stream(ProcessBound):
                     self._read_more()
         except SekhaError as error:
             error.text = self._decoder.accumulator.text
-            if isinstance(error, SekhaDecodeError):  # also that of a body that cannot be decompressed
+            if isinstance(error, SekhaDecodeError):  # also for a body that cannot be decompressed
                 vars(error).update(self._decoder.call_details)
             keep_headers(error, self._response.headers)
             name_proxy(error, self._proxy)
@@ -123,9 +125,9 @@ class Stream(ProcessBound):
         raise StopIteration
 
     def _drain(self) -> None:
-        """Read what follows the content, which is the end of the response, so that the connection can be reused."""
+        """Read the rest of the response after the content, so that the connection can be reused."""
         if not self._closed and self._response.limit_read_until(self._clock.now() + _DRAIN_TIMEOUT):
-            with suppress(*network_errors(), SekhaError):  # the content is complete, whatever follows
+            with suppress(*network_errors(), SekhaError):  # the content is complete, regardless of errors after it
                 for _ in self._body:
                     pass
 
@@ -134,11 +136,11 @@ class Stream(ProcessBound):
 
         The body may end in six ways:
 
-        1. It ends: the decoder knows whether it is complete.
-        2. The connection breaks, or nothing comes any more, after the content was complete: that is a normal end.
+        1. It ends: the decoder determines whether it is complete.
+        2. The connection breaks, or nothing arrives any more, after the content was complete: that is a normal end.
         3. The connection breaks earlier, or the deadline passes: that is an error.
-        4. Nothing comes for longer than the timeout: that is an error.
-        5. Another task or thread closes the stream: that is an error too, and not one of the server.
+        4. Nothing arrives for longer than the timeout: that is an error.
+        5. Another task or thread closes the stream: that is an error, but not one of the server.
         6. A read was cancelled, and httpx cannot resume it: the same.
         """
         seconds = self._seconds_to_wait()
@@ -166,23 +168,23 @@ class Stream(ProcessBound):
         if self._decoder.is_complete:
             self._decoded = self._decoder.finish()
         elif self._interrupted:
-            raise self._decoder.truncated_error("a read was cancelled, and with httpx a stream cannot be resumed then")
+            raise self._decoder.truncated_error("a read was cancelled; with httpx, the stream cannot be resumed")
         else:
             raise SekhaTimeoutError(deadline_message(self._options), sent=True, **self._decoder.call_details)
 
     def _foreign_error(self) -> SekhaError:
-        """Return the error for a child of the process that has made the stream: each byte is there for one of them."""
-        message = f"the stream belongs to process {self._pid}, and only that can read it: this one is a fork of it"
+        """Return the error for a forked child of the process with the stream: only one of them receives each byte."""
+        message = f"the stream belongs to process {self._pid}; a forked process cannot read it"
         return SekhaClosedError(message, sent=True, **self._decoder.call_details)
 
     def _is_deadline(self, error: BaseException) -> bool:
-        """Return whether the deadline has passed, by the clock or by the wait that it has ended."""
+        """Return whether the deadline has passed, by the clock or because it ended a wait."""
         left = self._time_left()
         waited_for_it = is_timeout(error) and isinstance(self._read_timeout, UntilDeadline)
         return isinstance(error, DeadlinePassed) or waited_for_it or (left is not None and left <= 0)
 
     def _failure(self, error: BaseException) -> SekhaError:
-        """Return the error for a connection that broke, or on which nothing came."""
+        """Return the error for a connection that broke, or on which nothing arrived."""
         if is_timeout(error) and self._read_timeout is not None:
             size = len(self._decoder.accumulator.text)
             problem = f"nothing arrived for {self._read_timeout:g} s, the timeout (after {size} characters)"
@@ -204,11 +206,13 @@ class Stream(ProcessBound):
         return self._options.time_left(self._clock.now())
 
     def text_stream(self) -> TextStream:
-        """Just the text, piece by piece; the stream is read through it.
+        """The text of the stream, piece by piece; iterating over it reads the stream.
 
         Example:
             ```python
-            stream = client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            stream = client.bridge.stream_complete(
+                [{"role": "user", "content": "Tell me a story"}]
+            )
             for text in stream.text_stream():
                 print(text, end="")
             ```
@@ -216,14 +220,16 @@ class Stream(ProcessBound):
         return TextStream(self)
 
     def get_final_completion(self) -> ChatCompletion:
-        """Read the rest, and give the whole answer in the shape of `BridgeClient.complete`.
+        """Read the rest of the stream and return the completion, as from `BridgeClient.complete`.
 
         Raises:
-            SekhaError: What iterating would raise.
+            SekhaError: The same errors as while iterating.
 
         Example:
             ```python
-            stream = client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            stream = client.bridge.stream_complete(
+                [{"role": "user", "content": "Tell me a story"}]
+            )
             completion = stream.get_final_completion()
             print(completion["choices"][0]["message"]["content"])
             ```
@@ -233,14 +239,16 @@ class Stream(ProcessBound):
         return self._decoder.accumulator.completion()
 
     def get_final_text(self) -> str:
-        """Read the rest, and give the whole text.
+        """Read the rest of the stream and return the whole text.
 
         Raises:
-            SekhaError: What iterating would raise.
+            SekhaError: The same errors as while iterating.
 
         Example:
             ```python
-            stream = client.bridge.stream_complete([{"role": "user", "content": "Tell me a story"}])
+            stream = client.bridge.stream_complete(
+                [{"role": "user", "content": "Tell me a story"}]
+            )
             print(stream.get_final_text())
             ```
         """
@@ -249,15 +257,15 @@ class Stream(ProcessBound):
         return self._decoder.accumulator.text
 
     def close(self) -> None:
-        """Stop reading and free the connection; calling it again does nothing."""
+        """Stop reading and release the connection; further calls do nothing."""
         self._closed = True
         self._end_operation(self._interrupted_by)
         if not self._released:
             close_quietly(self._response)
-            self._released = True  # not before: it may be interrupted, and then closed again
+            self._released = True  # not before: closing may be interrupted, and called again
 
     def _end_operation(self, error: type[BaseException] | None) -> None:
-        """End the span, with what has arrived; where the stream is left before its end, that is no error."""
+        """End the span with what has arrived; leaving the stream before its end is not an error."""
         operation, self._operation = self._operation, None
         if operation is not None:
             operation.end(self._decoder.accumulator.completion, None if self._decoder.is_complete else error)
@@ -283,7 +291,7 @@ class Stream(ProcessBound):
 
 @exported_from_sekha
 class MemoryStream(Stream):
-    """The chunks of an answer with memories. `SekhaClient.stream_with_context` makes it, and the like.
+    """Stream of an answer with memories, from `SekhaClient.stream_with_context` or `stream_with_memory`.
 
     Example:
         ```python
@@ -296,7 +304,7 @@ class MemoryStream(Stream):
     """
 
     def __init__(self, stream: Stream, memories: list[MemoryItem], memory_error: Optional[str] = None) -> None:
-        vars(self).update(vars(stream))  # with its connection, which belongs to this one from now on
+        vars(self).update(vars(stream))  # with its connection, which this stream now owns
         stream._closed = stream._released = True
         stream._operation = None
         self._memories = memories
@@ -304,19 +312,19 @@ class MemoryStream(Stream):
 
     @property
     def memories(self) -> list[MemoryItem]:
-        """What was put before the model, in that order; it is there before the first chunk."""
+        """The memories in the prompt, in order; available before the first chunk."""
         return self._memories
 
     @property
     def memory_error(self) -> Optional[str]:
-        """Why there are no memories, if the memory could not be asked and that was to be ignored; else None."""
+        """Why there are no memories, if the search failed and ``on_memory_error`` is ``"ignore"``; else None."""
         return self._memory_error
 
     def get_final_completion(self) -> MemoryCompletion:
-        """Read the rest, and give the whole answer in the shape of `SekhaClient.complete_with_context`.
+        """Read the rest of the stream and return the completion, as from `SekhaClient.complete_with_context`.
 
         Raises:
-            SekhaError: What iterating would raise.
+            SekhaError: The same errors as while iterating.
 
         Example:
             ```python
@@ -329,10 +337,10 @@ class MemoryStream(Stream):
 
 
 class TextStream(ProcessBound):
-    """The text of a stream, piece by piece.
+    """Iterator over the text of a stream, piece by piece.
 
     Args:
-        stream: What is read.
+        stream: The stream to read.
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -348,5 +356,5 @@ class TextStream(ProcessBound):
                 return text
 
     def close(self) -> None:
-        """Stop reading and free the connection."""
+        """Stop reading and release the connection."""
         self._stream.close()

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/transport.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Calls to one server: each waits for its turn, makes attempts, and reads the response."""
+"""Calls to one server: each waits for limits, makes attempts, and reads the response."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Transport:
     """Makes the calls to one server.
 
     Args:
-        state: What is shared with other views.
+        state: The state that is shared with other views.
         keys: The key for each service that has one.
         options: Timeouts, retries, deadline and headers.
     """
@@ -101,11 +101,11 @@ class Transport:
 
     @property
     def deadline(self) -> float | None:
-        """Seconds that a whole call may take; None for no limit."""
+        """Seconds for a whole call; None for no limit."""
         return self._options.deadline
 
     def key(self, service: Service) -> Secret | None:
-        """Return the key that is sent to a service, None if there is none."""
+        """Return the key for a service, None if there is none."""
         return self._keys.get(service)
 
     def with_options(self, **options: object) -> Transport:
@@ -122,41 +122,41 @@ class Transport:
         return view
 
     def with_keys(self, keys: Mapping[Service, Secret]) -> Transport:
-        """Return a view with other keys, which shares the same."""
+        """Return a view with other keys, which shares the same state."""
         view = copy(self)
         view._keys = merge_keys(self._keys, keys)
         view._header_cache = {}
         return view
 
     def without_bodies(self) -> Transport:
-        """Return a view whose errors do not hold what the server sent: it may be about others."""
+        """Return a view whose errors omit the response body, which may concern other users."""
         view = copy(self)
         view._options = replace(self._options, shows_bodies=False)
         return view
 
     def with_wait_listener(self, on_wait: Callable[[WaitEvent], object]) -> Transport:
-        """Return a view that reports the waits of its calls, besides the hook of the user."""
+        """Return a view that reports the waits of its calls, in addition to the user's hook."""
         view = copy(self)
         view._options = replace(self._options, on_wait=on_wait)
         return view
 
     def report_wait(self, request: Request[Any], seconds: float) -> None:
-        """Report that the caller waits, since the server has refused a request for now."""
+        """Report that the caller waits, since the server rejected a request for now."""
         call = self._state.instrumentation.start_call(request, self._options, self._state.clock)
         call.wait_for("rate_limit", seconds, "the rate limit of the server")
 
     def without_waiting_to_write(self) -> Transport:
-        """Return a view whose writes raise `WriteMustWait`, before anything is sent, where others are in the way."""
+        """Return a view whose writes raise `WriteMustWait` before anything is sent, if they would have to wait."""
         view = copy(self)
         view._options = replace(self._options, raises_instead_of_waiting=True)
         return view
 
     def allow_parallel_writes(self) -> None:
-        """Let writes be sent side by side, whatever other processes do: the server says that it supports that."""
+        """Allow concurrent writes, whatever other processes do: the server reports that it supports them."""
         self._state.write_gate.allow_parallel()
 
     def question(self) -> Slot:
-        """Return the slot of one who asks the server what it can do: what one has asked, the others need not ask."""
+        """Return the slot for the request of the server's features, so that concurrent callers make only one."""
         return self._state.questions.slot()
 
     def time_left(self) -> float | None:
@@ -173,7 +173,7 @@ class Transport:
         return view
 
     def _start_operation(self, operation: Operation, arguments: CallArguments) -> OperationSpan | None:
-        """Return the span of an operation that begins; None if it has none, or is a part of another one."""
+        """Return the span of an operation that starts; None if it has none, or is part of another operation."""
         tracer = self._state.instrumentation.tracer
         if tracer is None or self._options.operation is not None:
             return None
@@ -203,12 +203,12 @@ class Transport:
         """Make a call, with as many attempts as its endpoint allows, and return its result.
 
         Raises:
-            SekhaError: It failed; the error says whether it may have been applied.
+            SekhaError: The call failed; ``may_have_been_applied`` is True if its outcome is unknown.
         """
         return cast(T, self._call(request, stream=False))
 
     def open_stream(self, request: Request[Any]) -> Stream:
-        """Make a call, and return a stream when the head of its response has arrived; after that nothing is retried.
+        """Make a call, and return a stream when the response headers have arrived; nothing is retried after that.
 
         Raises:
             SekhaError: The stream did not start.
@@ -224,9 +224,9 @@ class Transport:
         retries = RetryState(request.endpoint, options, clock)
         call = state.instrumentation.start_call(request, options, clock)
         try:
-            state.http_transport()  # a closed client raises before anything waits
+            state.http_transport()  # a closed client raises an error before anything waits
             with move_on_after(options.time_left(clock.now())):
-                try:  # the first attempt needs no help of tenacity
+                try:  # the first attempt does not need tenacity
                     return self._attempt(call, retries, stream=stream)
                 except SekhaError as error:
                     if not retries.may_retry:
@@ -244,14 +244,14 @@ class Transport:
             raise self._finalize_error(error, retries, options, outer_exception) from cause
 
     def _retry(self, failures: list[SekhaError], call: CallContext, retries: RetryState, *, stream: bool) -> Any:
-        """Make further attempts after a failed one, as long as they are allowed."""
+        """Retry a failed attempt as long as retries are allowed."""
 
         def attempt() -> Any:
             if failures:
-                raise failures.pop()  # no frame keeps it: it may show a key
+                raise failures.pop()  # no frame keeps it, since it may show a key
             return self._attempt(call, retries, stream=stream)
 
-        from tenacity import Retrying  # a client that may need it has loaded it: see `preload_retries`
+        from tenacity import Retrying  # imported in advance by `preload_retries`
 
         retrying = Retrying(
             sleep=self._state.clock.sleep,
@@ -263,9 +263,9 @@ class Transport:
         return retrying(attempt)
 
     def _attempt(self, call: CallContext, retries: RetryState, *, stream: bool) -> Any:
-        """Make one attempt, when there is a write slot for it and a token of the rate limit.
+        """Make one attempt, after acquiring a write slot and a token of the rate limit.
 
-        What it has taken is given back twice: an interruption may come in the middle of giving it back.
+        Both are released twice, since the first release may be interrupted.
         """
         options, clock = call.call_options, self._state.clock
         limiter = self._state.shared_limiter
@@ -321,17 +321,17 @@ class Transport:
             raise
 
     def _pass_limiter(self, call: CallContext, passage: SharedTurn | CustomTurn) -> None:
-        """Wait until the rate limit that others share allows a request."""
+        """Wait until the shared rate limit allows a request."""
         options = call.call_options
         if call.request.endpoint.sent_at_once:
             passage.enter_now()
         elif not passage.try_enter():
-            call.wait_for("rate_limit", passage.seconds, "the rate limit that others share")
+            call.wait_for("rate_limit", passage.seconds, "the shared rate limit")
             if not passage.enter(options, self._state.clock):
                 raise deadline_error(options, sent=False, asked=False)
 
     def _exchange(self, call: CallContext, retries: RetryState, *, stream: bool) -> Any:
-        """Send one HTTP request; return its result, or a stream when the head has arrived."""
+        """Send one HTTP request; return its result, or a stream when the response headers have arrived."""
         endpoint, options, state = call.request.endpoint, call.options, self._state
         accept = "text/event-stream, application/json" if stream else "application/json"
         time_left = options.time_left(state.clock.now())
@@ -367,7 +367,7 @@ class Transport:
     def _headers(self, call: CallContext, accept: str) -> Headers:
         """Return the headers of an attempt, cached for all that have the same."""
         service, has_body = call.request.endpoint.service, call.request.content is not None
-        is_cached = call.options.headers is self._options.headers  # tracing adds headers of its own
+        is_cached = call.options.headers is self._options.headers  # tracing adds its own headers
         headers = self._header_cache.get((service, accept, has_body)) if is_cached else None
         if headers is None:
             headers = make_headers(
@@ -384,7 +384,7 @@ class Transport:
     def _finalize_error(
         self, error: SekhaError, retries: RetryState, options: CallOptions, outer_exception: BaseException | None
     ) -> SekhaError:
-        """Return the error as the caller sees it: with all that is known of the call, and without keys."""
+        """Return the error for the caller: with the details of the call, and without keys."""
         state, service = self._state, retries.endpoint.service
         left = options.time_left(state.clock.now())
         if isinstance(error, SekhaTimeoutError) and (error._at_deadline or (left is not None and left <= 0)):
@@ -399,7 +399,7 @@ class Transport:
 
 
 def _leave(passage: SharedTurn | CustomTurn | None, turn: WriteTurn | None) -> None:
-    """Give back what an attempt has taken."""
+    """Release the slots and tokens of an attempt."""
     if turn is not None:
         turn.leave()
     if passage is not None:
@@ -407,10 +407,10 @@ def _leave(passage: SharedTurn | CustomTurn | None, turn: WriteTurn | None) -> N
 
 
 class UnconfiguredTransport(Transport):
-    """Stands in for a service without an address: every call raises an error that says what to set.
+    """Transport of a service without an address: every call raises an error that names the missing setting.
 
     Args:
-        problem: What is missing.
+        problem: The missing setting.
     """
 
     def __init__(self, problem: str) -> None:
@@ -425,7 +425,7 @@ class UnconfiguredTransport(Transport):
         raise SekhaConfigError(self._problem)
 
     def with_options(self, **options: object) -> Transport:
-        """Return the same transport; the options are validated, and change nothing."""
+        """Return the same transport; the options are validated but have no effect."""
         option_overrides({}, **options)
         return self
 

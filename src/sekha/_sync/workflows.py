@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/workflows.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Workflows of several calls: store and search, check the health of all services; those with a model beside it."""
+"""Workflows of several calls without a model: store and search, check the health of all services."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CHECK_TOOLS = replace(MEMORY_STATS, sent_at_once=True)
 
 
 class Workflows(ChatWorkflows):
-    """The workflows of `SekhaClient`; each of them obeys the deadline as a whole."""
+    """The workflows of `SekhaClient`; the deadline applies to each workflow as a whole."""
 
     mcp: MCPClient
 
@@ -43,35 +43,38 @@ class Workflows(ChatWorkflows):
         hybrid: bool = True,
         drop_images: bool = False,
     ) -> SearchResults:
-        """Store a conversation, then search the whole memory, the new conversation included.
+        """Store a conversation, then search all conversations, including the new one.
 
-        `MemoryController.create_conversation`, then `MemoryController.query`; indexing is finished when the
-        first returns. The query is checked before anything is stored.
+        `MemoryController.create_conversation`, then `MemoryController.query`; the new conversation is indexed
+        when the first call returns. The query is validated before anything is stored.
 
         Args:
             messages: Dictionaries with ``role`` and ``content``.
-            query: What to look for, not blank.
+            query: Text to search for, not blank.
             label: Name of the conversation; default: the first line of the first user message.
             folder: Its path; default ``/``.
             importance_score: 1 to 10; default 5.
-            limit: Hits at most, 1 or more.
+            limit: Maximum number of results, 1 or more.
             filters: As for `MemoryController.query`.
             min_score: As for `MemoryController.query`.
-            hybrid: As for `MemoryController.query`; here the default, at one request more, and sometimes a few.
+            hybrid: As for `MemoryController.query`; default here: True, which takes one more request, sometimes a
+                few.
             drop_images: As for `MemoryController.create_conversation`.
 
         Returns:
-            A list of hits, best first, with ``.conversation`` (what was stored), ``.related`` (the other hits) and
-            ``.below_min_score`` (how many hits ``min_score`` left out).
+            A list of results, best first, with the attributes ``conversation`` (the stored conversation), ``related``
+            (results from other conversations) and ``below_min_score`` (number of results that ``min_score`` excluded).
 
         Raises:
-            SekhaValidationError: An argument cannot be used; nothing was stored.
-            SekhaError: It failed; if the search did, ``error.conversation`` is what had been stored.
+            SekhaValidationError: An argument is invalid; nothing was stored.
+            SekhaError: Any other failure; if the search failed, ``error.conversation`` is the stored conversation.
 
         Example:
             ```python
             results = client.store_and_query(
-                messages=[{"role": "user", "content": "Discussed project timeline"}], query="timeline", label="Planning"
+                messages=[{"role": "user", "content": "Discussed project timeline"}],
+                query="timeline",
+                label="Planning",
             )
             print(results.conversation["label"])  # Planning
             ```
@@ -90,17 +93,17 @@ class Workflows(ChatWorkflows):
         return SearchResults(page["results"], conversation, page.get("below_min_score", 0))
 
     def health_check(self) -> dict[str, ServiceHealth]:
-        """How the three services are, asked side by side, once each and for at most 5 seconds.
+        """Check controller, bridge and MCP tools concurrently, with one request each and at most 5 seconds.
 
         ``GET /health`` of the controller and of the bridge, ``GET /api/v1/conversations?page=1&page_size=1`` with the
-        key, and ``POST /mcp/tools/memory_stats`` of a folder that does not exist. None of them waits for the rate
-        limit, which counts them, or for a free connection.
+        key, and ``POST /mcp/tools/memory_stats`` for a folder that does not exist. These requests count for the rate
+        limit, but wait neither for it nor for a free connection.
 
         Returns:
             ``controller``, ``bridge`` and ``mcp``, each with ``status`` (``healthy``, ``degraded``, ``unhealthy``,
-            ``unreachable``, ``unauthorized``, ``not_configured``, or ``unknown`` where this client could not ask),
-            ``checks``, and ``error`` where there is one. It never raises. A controller 0.1 accepts any key but for
-            its MCP tools.
+            ``unreachable``, ``unauthorized``, ``not_configured``, or ``unknown`` if the check itself failed),
+            ``checks``, and ``error`` if there is one. This method never raises. Controller 0.1 accepts any key on its
+            REST routes.
 
         Example:
             ```python
@@ -128,7 +131,7 @@ class Workflows(ChatWorkflows):
             def ask() -> ServiceHealth:
                 try:
                     return call()
-                except Exception as error:  # also one of a client of the user
+                except Exception as error:  # also an error of the user's httpx client
                     return health_from_error(error, service)
 
             return ask

@@ -111,8 +111,8 @@ def checked_release(setting: str, gate: object, release: Any) -> Callable[[], ob
     """
     if release is not None and not callable(release):
         raise SekhaConfigError(
-            f"{setting}: acquire() of {type(gate).__name__} must return a function that gives back what was taken, or "
-            f"None, not {type(release).__name__}"
+            f"{setting}: acquire() of {type(gate).__name__} must return a function that releases what was acquired, "
+            f"or None, not {type(release).__name__}"
         )
     return release  # type: ignore[no-any-return]  # a callable with any arguments; there is no way to see more of it
 

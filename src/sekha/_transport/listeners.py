@@ -1,4 +1,4 @@
-"""A call while it runs, and its listeners: the log and the hooks of the user."""
+"""A call in progress, and its listeners: the log and the user's hooks."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from sekha.events import RequestEvent, ResponseEvent, RetryEvent, WaitEvent, Wai
 log = logging.getLogger("sekha")
 
 LONG_WAIT: Final = 1.0
-"""Seconds from which on a wait is logged at INFO, and shown as the progress of an import."""
+"""Minimum seconds of a wait that is logged at INFO and reported as import progress."""
 
 
 class CallContext:
-    """One call while it runs. Each attempt is a block in it: ``with call: ...``.
+    """A call in progress. Each attempt is a block: ``with call: ...``.
 
     Args:
         request: The call.
         options: Its options.
         clock: The clock that measures it.
         server: Host and port of the server.
-        listeners: What listens to it.
+        listeners: The listeners.
 
     Attributes:
         request: The call.
         call_options: Its options, the same for all attempts.
         options: The options of this attempt; a listener may have added headers.
         server: Host and port of the server.
-        attempt: Number of this attempt, from 1.
-        status: HTTP status of this attempt; set when the head of the response arrives.
-        error: Class of the error that this attempt ended with.
-        elapsed: Seconds that it took.
+        attempt: Number of this attempt, starting at 1.
+        status: HTTP status of this attempt; set when the response headers arrive.
+        error: Class of the error of this attempt.
+        elapsed: Duration of this attempt in seconds.
         span: The span of this attempt; it belongs to the listener for tracing.
     """
 
@@ -95,7 +95,7 @@ class CallContext:
             self.error = cls
             left = self.options.time_left(now)
             if cls is not None and not issubclass(cls, Exception) and left is not None and left <= 0:
-                self.error = SekhaTimeoutError  # what this cancellation becomes
+                self.error = SekhaTimeoutError  # the error for this cancellation
             for listener in reversed(self._listeners):
                 _notify(listener, listener.on_attempt_end, self)
 
@@ -103,9 +103,9 @@ class CallContext:
         """Report that an attempt waits before it is sent.
 
         Args:
-            reason: What it waits for.
-            seconds: How long that will take; None if nobody knows.
-            what: The same in words, for the log; empty if it is logged already.
+            reason: The reason for the wait.
+            seconds: Expected duration; None if unknown.
+            what: The reason in words, for the log; empty if it is already logged.
         """
         endpoint, is_long = self.request.endpoint, seconds is not None and seconds > LONG_WAIT
         if what:
@@ -122,13 +122,13 @@ class CallContext:
         self.wait_for("connection")
 
     def retry_in(self, delay: float) -> None:
-        """Report that another attempt follows after some seconds."""
+        """Report that a retry follows after some seconds."""
         for listener in self._listeners:
             _notify(listener, listener.on_retry, self, delay)
 
 
 class CallListener:
-    """Base of the listeners. What one raises is reported, and does not affect the call.
+    """Base of the listeners. Their errors are reported and do not affect the call.
 
     Attributes:
         name: Its name in reports of its errors.
@@ -146,7 +146,7 @@ class CallListener:
         """Handle an attempt that has a result or an error."""
 
     def on_retry(self, call: CallContext, delay: float) -> None:
-        """Handle a failed attempt that is followed by another after some seconds."""
+        """Handle a failed attempt that is retried after some seconds."""
 
 
 class DebugLog(CallListener):
@@ -162,7 +162,7 @@ class DebugLog(CallListener):
             endpoint.method,
             endpoint.path,
             call.attempt,
-            call.status or "no answer",
+            call.status or "no response",
             call.elapsed,
             f": {call.error.__name__}" if call.error else "",
         )
@@ -171,7 +171,7 @@ class DebugLog(CallListener):
         """Log the retry."""
         endpoint, error = call.request.endpoint, call.error or Exception
         log.debug(
-            "%s %s: attempt %d failed with %s, again in %.2f s",
+            "%s %s: attempt %d failed with %s, retry in %.2f s",
             endpoint.method,
             endpoint.path,
             call.attempt,
@@ -249,7 +249,7 @@ def _notify(listener: CallListener, method: Callable[..., None], *arguments: obj
 
 
 def warn_listener_failed(name: str, error: Exception) -> None:
-    """Warn of an error in a listener, at the line that raised it; never raise, even where warnings are errors."""
+    """Warn about an error in a listener, at the line that raised it; never raise, even if warnings are errors."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next

@@ -1,7 +1,7 @@
-"""A token bucket whose tokens each come back one window after they were taken.
+"""A token bucket whose tokens each return one window after they were taken.
 
-So in any window of that length there are at most as many requests as tokens. Nothing here waits: a caller asks, gets
-the time to wait, waits without a lock, and asks again; callers are served in their order.
+So any sliding window has at most as many requests as there are tokens. Nothing here waits: a caller polls, gets the
+time to wait, waits without a lock, and polls again; callers are served in order of arrival.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import List, NewType
 
 from sekha._concurrency.primitives import InterruptibleLock, PerProcess
 
-_CHECKS_PER_WINDOW = 20  # a caller asks again that often, in case one before it has left
+_CHECKS_PER_WINDOW = 20  # polling interval, in case a caller before it has left
 
 Ticket = NewType("Ticket", int)
-"""The position of a caller in the queue; tickets are numbered in their order."""
+"""The position of a caller in the queue."""
 
 _tickets = count()
 
@@ -28,7 +28,7 @@ def describe_limit(requests: int | None, window: float) -> str:
 
 
 def new_ticket() -> Ticket:
-    """Return a ticket, with which a caller joins the queue: it has to know it before, in case it is interrupted."""
+    """Return a ticket for joining the queue; the caller needs it in advance, in case it is interrupted."""
     return Ticket(next(_tickets))
 
 
@@ -36,7 +36,7 @@ class TokenBucket:
     """Tokens for the requests to one server; shared by threads.
 
     Args:
-        capacity: Requests in any window; None for no limit.
+        capacity: Requests in any sliding window; None for no limit.
         window: Length of the window in seconds.
     """
 
@@ -61,7 +61,7 @@ class TokenBucket:
         return True
 
     def take_now(self, now: float) -> None:
-        """Count a request that is sent whether there is a token for it or not; those after it wait longer."""
+        """Count a request that is sent regardless of the limit; later ones wait longer."""
         if self._capacity is not None:
             self._lock.run(self._take_now, now)
 
@@ -70,11 +70,11 @@ class TokenBucket:
         self._taken.append(self._latest)
 
     def join(self, ticket: Ticket) -> None:
-        """Join the queue; in the end, `leave` it."""
+        """Join the queue; `leave` must be called at the end."""
         self._lock.run(insort, self._queue, ticket)
 
     def claim(self, ticket: Ticket, now: float) -> float:
-        """Take a token and leave the queue, and return 0; or return the seconds after which to ask again."""
+        """Take a token, leave the queue and return 0; or return the seconds until the next poll."""
         return self._lock.run(self._claim, ticket, now)
 
     def _claim(self, ticket: Ticket, now: float) -> float:
@@ -86,7 +86,7 @@ class TokenBucket:
         return 0.0
 
     def time_until(self, ticket: Ticket, now: float) -> float:
-        """Return the seconds until a caller in the queue gets a token, as far as that is known."""
+        """Return the seconds until a caller in the queue gets a token, if known."""
         return self._lock.run(lambda: self._wait(now, ahead=bisect_left(self._queue, ticket)))
 
     def leave(self, ticket: Ticket) -> None:
@@ -99,11 +99,11 @@ class TokenBucket:
             del self._queue[at]
 
     def drain(self, now: float, seconds: float | None = None) -> None:
-        """Give no token for a while, because the server refused a request.
+        """Give no tokens for a while, because the server rejected a request.
 
         Args:
             now: The time.
-            seconds: How long; default, and at most: one window.
+            seconds: Duration; default and maximum: one window.
         """
         self._lock.run(self._drain, now + min(seconds if seconds is not None else self._window, self._window))
 
@@ -134,7 +134,7 @@ class RateLimiter(PerProcess[TokenBucket]):
     """A token bucket for each process: after a fork, the child does not wait for callers of the parent.
 
     Args:
-        capacity: Requests in any window; None for no limit.
+        capacity: Requests in any sliding window; None for no limit.
         window: Length of the window in seconds.
     """
 

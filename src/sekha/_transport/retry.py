@@ -1,4 +1,4 @@
-"""Whether a failed attempt is retried, and after which delay: decided by nothing but the arguments."""
+"""Decides whether a failed attempt is retried, and after which delay: pure functions."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ E = TypeVar("E", bound=SekhaError)
 INITIAL_BACKOFF = 0.5
 MAX_BACKOFF = 8.0
 MAX_RETRY_AFTER = 60.0
-"""Seconds. If a server asks for more, there is no retry, and the error has its ``retry_after``."""
+"""Seconds. If a server requests a longer wait, there is no retry, and the error has its ``retry_after``."""
 
 _NO_ROOM = 507
-"""The server has no room for what it should store: it has stored nothing, and will not in a moment."""
+"""The server has no storage left: it stored nothing, and a retry cannot help."""
 
 _REFUSED_FOR_NOW = frozenset({408, 425})
-"""Statuses that ask to send the request again: it did not arrive whole (408), or came too early in TLS (425)."""
+"""Statuses that request a retry: the request did not arrive completely (408), or too early in TLS (425)."""
 
 
 def retry_delay(
@@ -50,9 +50,9 @@ def retry_delay(
 
     Args:
         endpoint: The endpoint of the call; its ``retry_if_unknown`` decides if the outcome is unknown.
-        error: How the attempt ended.
-        attempt: Its number, from 1.
-        max_retries: Attempts allowed after the first.
+        error: The error of the attempt.
+        attempt: Its number, starting at 1.
+        max_retries: Number of allowed retries.
         time_left: Seconds until the deadline, or None.
         jitter: A random number in 0..1 that spreads the retries of many clients (full jitter).
     """
@@ -61,12 +61,12 @@ def retry_delay(
     retry_after = error.retry_after if isinstance(error, SekhaAPIError) else None
     if retry_after is not None and retry_after > MAX_RETRY_AFTER:
         return None
-    delay = float(math.ceil(retry_after)) if retry_after else backoff(attempt, jitter)  # 0 says no time
+    delay = float(math.ceil(retry_after)) if retry_after else backoff(attempt, jitter)  # 0 means unknown
     return None if time_left is not None and delay >= time_left else delay
 
 
 def backoff(attempt: int, jitter: float) -> float:
-    """Return seconds between 0 and a bound that doubles with each attempt, up to 8."""
+    """Return a random delay between 0 and a bound in seconds that doubles with each attempt, up to 8."""
     return jitter * min(MAX_BACKOFF, INITIAL_BACKOFF * 2.0 ** min(attempt - 1, 16))
 
 
@@ -95,7 +95,7 @@ def _max_retries(endpoint: Endpoint[Any], error: SekhaError, max_retries: int) -
 
 
 def _is_transient(error: SekhaError) -> bool:
-    """Return whether the next attempt may succeed."""
+    """Return whether a retry may succeed."""
     if isinstance(error, SekhaValidationError):
         return False
     if isinstance(error, SekhaServerError):
@@ -111,7 +111,7 @@ def _mentions_bridge(error: SekhaError) -> bool:
 
 
 class RetryState:
-    """The attempts of one call: tenacity asks it while it drives them, and the error of the call reports it.
+    """State of the attempts of one call, for tenacity and for the error of the call.
 
     Args:
         endpoint: The endpoint of the call.
@@ -131,12 +131,12 @@ class RetryState:
         self._outcome_is_unknown = False
 
     def start_attempt(self, http_request: HTTPRequest) -> None:
-        """Note that an attempt is about to be sent."""
+        """Record that an attempt is about to be sent."""
         self._attempts_sent += 1
         self._in_flight = http_request
 
     def plan_retry(self, state: RetryCallState) -> bool:
-        """Decide whether the attempt that just ended is followed by another, and when; return whether it is."""
+        """Decide whether and when to retry the attempt that just ended; return whether to retry."""
         error = state.outcome.exception() if state.outcome else None
         if not isinstance(error, SekhaError):
             return False  # it succeeded, or was cancelled
@@ -153,7 +153,7 @@ class RetryState:
         return delay is not None
 
     def note_failure(self, error: SekhaError) -> None:
-        """Note how an attempt has ended."""
+        """Record how an attempt has ended."""
         self._in_flight = None
         self._was_sent = self._was_sent or error.sent
         self._outcome_is_unknown = self._outcome_is_unknown or not not_processed(error)
@@ -180,12 +180,12 @@ class RetryState:
 
     @property
     def in_flight(self) -> bool:
-        """Whether an attempt may have been sent that had not ended when the call was ended."""
+        """Whether an attempt may have been in flight when the call was ended."""
         return self._in_flight is not None and self._in_flight.may_have_been_sent
 
     @property
     def response(self) -> Any:
-        """The response of the last attempt, of our own pool and perhaps not there yet; None if there is none."""
+        """The response of the last attempt from our own pool, possibly not received yet; None if there is none."""
         return self._in_flight and self._in_flight.response
 
     def delete_already_applied(self, error: SekhaError) -> bool:
@@ -194,7 +194,7 @@ class RetryState:
         return is_delete and self._outcome_is_unknown
 
     def with_call_details(self, error: E) -> E:
-        """Add to an error what is known of the call."""
+        """Add the details of the call to an error."""
         error.method = error.method or self.endpoint.method
         error.path = error.path or self.endpoint.path
         error.attempts = self._attempts_sent

@@ -168,7 +168,7 @@ def operation_tracer(base_url: str) -> OperationTracer | None:
             value = os.environ.get(names.CONTENT_VARIABLE, "")
             captures = captures_content(value)
             if captures is None:
-                _log.warning("%s has a value that is not known, so that spans have no texts", names.CONTENT_VARIABLE)
+                _log.warning("%s has an unknown value, so spans contain no texts", names.CONTENT_VARIABLE)
             return OperationTracer(base_url, captures=bool(captures))
     return None
 

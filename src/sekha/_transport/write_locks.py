@@ -180,5 +180,5 @@ def runtime_folder() -> str:
     except FileExistsError:
         found = os.lstat(folder)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o077:
-            raise PermissionError(f"{folder} is no folder of this user alone") from None
+            raise PermissionError(f"{folder} is not a folder that only this user can access") from None
     return folder

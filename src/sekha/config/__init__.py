@@ -1,4 +1,4 @@
-"""Settings: an argument beats the config object beats the environment beats the default.
+"""Settings; in order of precedence: arguments, the config object, the environment, defaults.
 
 | variable | setting |
 |---|---|
@@ -12,7 +12,7 @@
 | ``SEKHA_RATE_LIMIT_REQUESTS`` | ``rate_limit_requests``; ``none`` for no limit |
 | ``SEKHA_RATE_LIMIT_WINDOW`` | ``rate_limit_window``, in seconds |
 | ``SEKHA_WRITE_GATE`` | ``write_gate`` |
-| ``SEKHA_PROXY`` | ``proxy``; ``none`` for no proxy at all |
+| ``SEKHA_PROXY`` | ``proxy``; ``none`` to connect directly |
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The config objects: their fields, which `sekha.config._settings` has one by one, and the keywords of the clients."""
+"""The config objects and the keyword arguments of the clients; `sekha.config._settings` has the table of settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ StrPath = Union[str, os.PathLike[str]]
 
 
 class ConnectionSettings(TypedDict, total=False):
-    """Keywords of every client besides addresses, keys, timeout, retries and gates; see `SekhaConfig`."""
+    """Keyword arguments of every client except addresses, keys, timeout, retries and gates; see `SekhaConfig`."""
 
     deadline: Optional[float]
     rate_limit_requests: Union[int, Literal["none"], None]
@@ -50,7 +50,7 @@ class ConnectionSettings(TypedDict, total=False):
 
 
 class ClientSettings(ConnectionSettings, total=False):
-    """Keywords of `SekhaClient` and `AsyncSekhaClient` except those whose types differ."""
+    """Keyword arguments of `SekhaClient` and `AsyncSekhaClient` whose types are the same."""
 
     timeout: Optional[float]
     max_retries: int
@@ -62,14 +62,14 @@ class ClientSettings(ConnectionSettings, total=False):
 
 
 class ConfigChanges(ClientSettings, total=False):
-    """Keywords of `SekhaConfig.replace`."""
+    """Keyword arguments of `SekhaConfig.replace`."""
 
     write_gate: Union[Literal["shared", "process"], AsyncClientGate]
     rate_limiter: Union[Literal["process"], AsyncClientGate]
 
 
 class _Settings:
-    """Base of the config objects: values by name, of which some were given and the others are defaults."""
+    """Base of the config objects: values by name, either set explicitly or defaults."""
 
     _given: frozenset[str]  # pickles have it by this name
     _left_out: frozenset[str] = frozenset()  # the settings that a pickle has left out
@@ -86,11 +86,11 @@ class _Settings:
         return {name: self.__dict__[name] for name in sorted(self._given)}
 
     def with_secrets(self) -> Self:
-        """Return the same config, whose pickles hold its keys and other secrets in clear text.
+        """Return an equal config whose pickles include keys and other secrets in plain text.
 
-        Without it, a pickle leaves out what a repr masks: keys, headers, the password of a client certificate, and a
-        proxy with a user. A client of such a config takes them from its arguments or the environment of its process,
-        and raises a `SekhaConfigError` if one is missing.
+        By default, a pickle omits what a repr masks: keys, headers, the password of a client certificate, and a proxy
+        with a user. A client made from such a config takes these values from its arguments or from the environment of
+        its process, and raises a `SekhaConfigError` if one is missing.
 
         Example:
             ```python
@@ -108,25 +108,26 @@ class _Settings:
         return twin
 
     def _inherit(self, original: _Settings) -> None:
-        """Take over what pickles of another config leave out, or have left out."""
+        """Copy from another config what its pickles omit, or have omitted."""
         if original._left_out - self._given:
             self.__dict__["_left_out"] = original._left_out - self._given
         if original._pickles_secrets:
             self.__dict__["_pickles_secrets"] = True
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{type(self).__name__} cannot be changed; make another one")
+        raise AttributeError(f"{type(self).__name__} is immutable; create a changed copy with replace()")
 
     def __delattr__(self, name: str) -> None:
-        raise AttributeError(f"{type(self).__name__} cannot be changed; make another one")
+        raise AttributeError(f"{type(self).__name__} is immutable; create a changed copy with replace()")
 
     def __getstate__(self) -> dict[str, object]:
         """Return what a pickle holds, which leaves this process."""
         for name, value in self._explicit().items():
             if isinstance(value, SSLContext) or name == "http_client":
                 raise TypeError(
-                    f"{type(self).__name__} cannot be pickled with {name}=<{type(value).__qualname__}>, which belongs "
-                    f"to this process; leave {name} out, and pass it to the client that you make in the other one"
+                    f"{type(self).__name__} cannot be pickled with {name}=<{type(value).__qualname__}>, "
+                    f"which belongs to this process; remove {name} from the config and pass it to the client in the "
+                    "other process"
                 )
         if self._pickles_secrets:
             return dict(vars(self))
@@ -143,7 +144,7 @@ class _Settings:
         return twin
 
     def __deepcopy__(self, memo: object) -> Self:
-        """Return a copy with headers of its own. What belongs to the process is shared, such as an `ssl.SSLContext`."""
+        """Return a copy with its own headers. Objects of the process, such as an `ssl.SSLContext`, are shared."""
         twin = copy(self)
         if "headers" in self._given:
             twin.__dict__["headers"] = dict(vars(self)["headers"])
@@ -159,7 +160,7 @@ class _Settings:
 
     def __repr__(self) -> str:
         shown = {name: masked_repr(name, value) for name, value in self._explicit().items()}
-        shown.update(dict.fromkeys(self._left_out, "<left out of the pickle>"))
+        shown.update(dict.fromkeys(self._left_out, "<omitted from the pickle>"))
         return f"{type(self).__name__}({', '.join(f'{name}={shown[name]}' for name in sorted(shown))})"
 
 
@@ -167,7 +168,7 @@ C = TypeVar("C", bound=_Settings)
 
 
 def _with_defaults(cls: type[C]) -> type[C]:
-    """Give each annotated field of a config class the default of its setting."""
+    """Set each annotated field of a config class to the default of its setting."""
     for name in cls.__annotations__:
         setattr(cls, name, SETTINGS[name].default)
     return cls
@@ -175,48 +176,53 @@ def _with_defaults(cls: type[C]) -> type[C]:
 
 @_with_defaults
 class SekhaConfig(_Settings):
-    """All settings of a client in one object that cannot be changed. Keys are never shown, and pickles leave them out.
+    """All settings of a client as one immutable object. Its repr masks keys, and pickles omit them.
 
     Args:
         controller_url: ``http://`` or ``https://`` address of the controller; a path prefix is kept.
         api_key: Key for the controller's REST routes, and for its MCP tools unless ``mcp_api_key`` is given.
         bridge_url: Address of the LLM bridge; without it bridge calls raise `SekhaConfigError`.
-        bridge_api_key: Key for the bridge; none is sent to it otherwise.
-        mcp_api_key: Key for the controller's MCP tools, where it differs from ``api_key``.
-        timeout: Seconds for each of connecting, sending, and waiting for the next bytes of one attempt; None means
-            no limit. Not given: 30, but 300 to wait for models and embedders.
-        max_retries: Repetitions after a first attempt that failed in a repeatable way, 0 or more; default 3.
-        deadline: Seconds that a whole call may take, waits and repetitions included; default None, no limit.
-        rate_limit_requests: Requests to one server in any window; default 1000. None, or "none", means no limit.
+        bridge_api_key: Key for the bridge; without it, no key is sent to the bridge.
+        mcp_api_key: Key for the controller's MCP tools if it differs from ``api_key``.
+        timeout: Seconds for each phase of one attempt: connecting, sending, and waiting for the next bytes. None means
+            no limit. Default 30, or 300 while waiting for models and embedding.
+        max_retries: Retries after a failed first attempt, 0 or more; default 3.
+        deadline: Seconds for a whole call, waits and retries included; default None, no limit.
+        rate_limit_requests: Requests to one server in any sliding window; default 1000. None or "none" means no limit.
         rate_limit_window: Length of that window in seconds; default 60.
         max_connections: Connections to one server; default 100.
-        max_concurrent_writes: Conversations stored at the same time; default 4.
-        write_gate: Who shares that number: "shared", the processes of this user on this machine; "process", the threads
-            and tasks of one client; or a gate (`sekha.gates`), such as that of several machines; default shared.
-        rate_limiter: Who shares ``rate_limit_requests``: "process", one client in one process; or a gate, such as that
-            of several machines; default process.
-        max_response_bytes: Longest answer that is read, in bytes; default 64 MiB.
-        verify: TLS: True, a path to a CA file or folder, or an `ssl.SSLContext`; False checks nothing.
-        cert: Client certificate: a path, or (certificate, key) paths, or with the key's password if it has one.
-        proxy: Address of a proxy for every server; "none" connects directly, whatever the environment says.
-        trust_env: Whether proxy and certificate settings of environment and system apply; default True.
-        headers: Further headers for every request.
-        http_client: An httpx client of yours to send with; it is not closed by us.
-        on_request: Called with a `RequestEvent` when an attempt begins; must be quick and not wait.
-        on_response: Called with a `ResponseEvent` when an attempt has an answer or an error.
-        on_retry: Called with a `RetryEvent` before the wait for another attempt.
-        on_wait: Called with a `WaitEvent` when a call has to wait before it is sent.
-        tracing: Whether there are OpenTelemetry spans where ``opentelemetry-api`` is installed; default True.
+        max_concurrent_writes: Concurrent requests that store a conversation; default 4.
+        write_gate: Scope of ``max_concurrent_writes``: "shared" for all processes of this user on this machine,
+            "process" for one client, or a gate (`sekha.gates`), for example for several machines; default shared.
+        rate_limiter: Scope of ``rate_limit_requests``: "process" for one client in one process, or a gate, for example
+            for several machines; default process.
+        max_response_bytes: Maximum response size in bytes after decompression; default 64 MiB.
+        verify: TLS verification: True (default), a path to a CA file or folder, or an `ssl.SSLContext`. False turns
+            verification off.
+        cert: Client certificate: a path, a pair of paths (certificate, key), or these with the password of the key.
+        proxy: Address of a proxy for every server; "none" connects directly and ignores the environment.
+        trust_env: Whether to use the proxy and certificate settings of the environment and the system; default True.
+        headers: Additional headers for every request.
+        http_client: Your own httpx client to send requests with; the library does not close it.
+        on_request: Called with a `RequestEvent` when an attempt starts; must return quickly and not block.
+        on_response: Called with a `ResponseEvent` when an attempt ends with a response or an error.
+        on_retry: Called with a `RetryEvent` before the wait for a retry.
+        on_wait: Called with a `WaitEvent` when a request has to wait before it is sent.
+        tracing: Whether to create OpenTelemetry spans if ``opentelemetry-api`` is installed; default True.
 
     Raises:
-        SekhaConfigError: A value cannot be used.
+        SekhaConfigError: A value is invalid.
 
     Example:
         ```python
         from sekha import SekhaConfig
 
-        config = SekhaConfig(controller_url="http://localhost:8080", api_key="sk-secret", timeout=10.0)
-        print(config)  # SekhaConfig(api_key='***', controller_url='http://localhost:8080', timeout=10.0)
+        config = SekhaConfig(
+            controller_url="http://localhost:8080", api_key="sk-secret", timeout=10.0
+        )
+        print(
+            config
+        )  # SekhaConfig(api_key='***', controller_url='http://localhost:8080', timeout=10.0)
         ```
     """
 
@@ -285,13 +291,14 @@ class SekhaConfig(_Settings):
     @classmethod
     @redact_traceback
     def from_env(cls, env_file: Union[str, os.PathLike[str], None] = None) -> SekhaConfig:
-        """Read the settings from the environment, and from a file those that the environment does not have.
+        """Read settings from environment variables, and from a file those that the environment does not set.
 
         Args:
-            env_file: A ``.env`` file with ``SEKHA_...=value`` lines; the process environment is never changed.
+            env_file: Path of a ``.env`` file with ``SEKHA_...=value`` lines. The environment of the process is not
+                changed.
 
         Raises:
-            SekhaConfigError: The file cannot be read, or a value cannot be used.
+            SekhaConfigError: The file cannot be read, or a value is invalid.
 
         Example:
             ```python
@@ -312,7 +319,7 @@ class SekhaConfig(_Settings):
             except UnicodeDecodeError:
                 name = os.fspath(env_file)
                 raise SekhaConfigError(
-                    f"env_file: {name} is not UTF-8; save it as UTF-8 (PowerShell writes UTF-16 behind >)"
+                    f"env_file: {name} is not UTF-8; save it as UTF-8 (PowerShell redirection with > writes UTF-16)"
                 ) from None
             except OSError as error:
                 raise SekhaConfigError(
@@ -326,10 +333,10 @@ class SekhaConfig(_Settings):
         """Return a copy with some settings changed.
 
         Args:
-            changes: New values by name; None for a string leaves it as it is.
+            changes: New values by name; None leaves a text setting unchanged.
 
         Raises:
-            SekhaConfigError: A value cannot be used.
+            SekhaConfigError: A value is invalid.
 
         Example:
             ```python
@@ -348,25 +355,27 @@ class SekhaConfig(_Settings):
 
 @_with_defaults
 class ClientConfig(_Settings):
-    """Settings of a client of one service, such as `MemoryController`. Same meaning as in `SekhaConfig`.
+    """Settings for a client of one service, such as `MemoryController`. Same meaning as in `SekhaConfig`.
 
     Args:
         base_url: ``http://`` or ``https://`` address of the service.
-        api_key: Key for it; may be left out for a bridge.
-        timeout: Seconds for each of connecting, sending, and waiting for the next bytes of one attempt; None means
-            no limit. Not given: 30, but 300 to wait for models and embedders.
-        max_retries: Repetitions after a first attempt that failed in a repeatable way, 0 or more; default 3.
-        rate_limit_requests: Requests to one server in any window; default 1000. None, or "none", means no limit.
+        api_key: Key for the service; optional for a bridge.
+        timeout: Seconds for each phase of one attempt: connecting, sending, and waiting for the next bytes. None means
+            no limit. Default 30, or 300 while waiting for models and embedding.
+        max_retries: Retries after a failed first attempt, 0 or more; default 3.
+        rate_limit_requests: Requests to one server in any sliding window; default 1000. None or "none" means no limit.
         rate_limit_window: Length of that window in seconds; default 60.
 
     Raises:
-        SekhaConfigError: A value cannot be used.
+        SekhaConfigError: A value is invalid.
 
     Example:
         ```python
         from sekha.types import ClientConfig
 
-        config = ClientConfig(base_url="http://localhost:8080", api_key="sk-secret", rate_limit_requests=500)
+        config = ClientConfig(
+            base_url="http://localhost:8080", api_key="sk-secret", rate_limit_requests=500
+        )
         print(config.rate_limit_requests)  # 500
         ```
     """
@@ -394,12 +403,12 @@ class ClientConfig(_Settings):
 
 
 def is_set(config: SekhaConfig, name: str) -> bool:
-    """Return whether a setting was given somewhere; if not, it is the default."""
+    """Return whether a setting was set explicitly; if not, it has its default."""
     return name in config._given
 
 
 def http_settings(config: SekhaConfig) -> HTTPSettings:
-    """Return the settings that connecting depends on."""
+    """Return the settings that affect connections."""
     return HTTPSettings(
         config.verify, config.cert, config.proxy, config.trust_env, config.max_connections, config.http_client
     )

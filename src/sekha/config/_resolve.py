@@ -1,4 +1,4 @@
-"""The settings of a client: a keyword beats the config object beats the environment beats the default."""
+"""The settings of a client, in order of precedence: keyword arguments, config object, environment, defaults."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sekha.config._settings import ENVIRONMENT, HTTP_CLIENT_CONFLICTS, NONE_IS_M
 from sekha.errors import SekhaConfigError
 
 _ENV_FILE: Final = ".env"
-"""The usual name of a file with settings, which a client does not look for."""
+"""Usual name of a settings file; a client does not load it automatically."""
 
 
 class _ServiceSettings(NamedTuple):
     """The settings of `SekhaConfig` that a client of one service has.
 
     Attributes:
-        url: The setting that ``base_url`` stands for.
-        key: The setting that ``api_key`` stands for.
+        url: The setting that ``base_url`` sets.
+        key: The setting that ``api_key`` sets.
         other_keys: Keys that such a client reads from the environment as well.
         required_keys: Keys of which it needs at least one.
     """
@@ -41,7 +41,7 @@ _SERVICES: Final[Mapping[str, _ServiceSettings]] = {
 }
 
 _GATES: Final = frozenset({"write_gate", "rate_limiter"})
-"""Settings of which a pickle leaves out a gate; a variable can only have a word, with which less is shared."""
+"""Settings whose gate a pickle omits. A variable can only name a scope, which is narrower than that of the gate."""
 
 _COMMON_VARIABLES: Final = ("timeout", "max_retries", "rate_limit_requests", "rate_limit_window", "write_gate", "proxy")
 """The settings that a client of any one service reads from the environment."""
@@ -52,10 +52,10 @@ def resolve_config(config: SekhaConfig | None, arguments: Mapping[str, object]) 
 
     Args:
         config: Settings as an object, or None.
-        arguments: Settings by keyword; NOT_GIVEN, and None where it is no value, count as not given.
+        arguments: Settings by keyword; NOT_GIVEN counts as not given, and so does None where it is not a valid value.
 
     Raises:
-        SekhaConfigError: ``controller_url`` or ``api_key`` is missing, a value cannot be used, or two conflict.
+        SekhaConfigError: ``controller_url`` or ``api_key`` is missing, a value is invalid, or two conflict.
     """
     given = _merge(SekhaConfig, "controller_url", config, arguments)
     lost = config._left_out & _GATES if config is not None else frozenset[str]()
@@ -83,7 +83,7 @@ def resolve_service_config(service: str, config: ClientConfig | None, arguments:
         arguments: Settings by keyword, with ``base_url`` and ``api_key``.
 
     Raises:
-        SekhaConfigError: The address or a key is missing, a value cannot be used, or two conflict.
+        SekhaConfigError: The address or a key is missing, a value is invalid, or two conflict.
     """
     url, key, other_keys, required_keys = _SERVICES[service]
     given = _merge(ClientConfig, "base_url", config, arguments)
@@ -111,18 +111,18 @@ def missing_message(name: str, *, argument: str | None = None) -> str:
 
     Args:
         name: The setting, which must have an environment variable.
-        argument: The argument that stands for it, if that has another name.
+        argument: The argument for the setting, if its name differs.
     """
     argument = argument or name
     return f"{argument} is missing: pass {argument}=... or set {ENVIRONMENT[name]}"
 
 
 def _left_out_message(config: object, missing: Mapping[str, str]) -> str:
-    """Return the message for settings that a config had before it was pickled.
+    """Return the message for settings that were omitted from the pickle of a config.
 
     Args:
         config: The config.
-        missing: The settings, by the argument that stands for each.
+        missing: The settings, by argument.
     """
     are, them = ("is", "it") if len(missing) == 1 else ("are", "them")
     ways = [
@@ -131,7 +131,7 @@ def _left_out_message(config: object, missing: Mapping[str, str]) -> str:
         for argument, name in missing.items()
     ]
     return (
-        f"{', '.join(missing)} {are} missing: the pickle of the {type(config).__name__} has left {them} out; "
+        f"{', '.join(missing)} {are} missing: the pickle of the {type(config).__name__} omits {them}; "
         f"{', '.join(ways)}, or pickle config.with_secrets()"
     )
 
@@ -142,18 +142,18 @@ def _merge(
     config: SekhaConfig | ClientConfig | None,
     arguments: Mapping[str, object],
 ) -> dict[str, Any]:
-    """Return what was given as keyword or in a config object; a keyword beats the object."""
+    """Return the settings given as keywords or in a config object; keywords take precedence."""
     if config is None:
         return drop_unset(NONE_IS_MISSING, **arguments)
     if not isinstance(config, config_type):
         raise SekhaConfigError(
-            f"config: a {config_type.__name__} is needed, not {type(config).__name__}; pass an address as {url}=..."
+            f"config: a {config_type.__name__} is required, not {type(config).__name__}; pass an address as {url}=..."
         )
     return {**config._explicit(), **drop_unset(NONE_IS_MISSING, **arguments)}
 
 
 def _reject_missing(messages: Sequence[str], config: object) -> None:
-    """Raise one error for all settings that are missing; without a config, mention a file that may have them."""
+    """Raise one error for all missing settings; without a config, mention a ``.env`` file that may contain them."""
     if not messages:
         return
     advice = ""
@@ -166,19 +166,19 @@ def _reject_missing(messages: Sequence[str], config: object) -> None:
 
 
 def _reject_conflicts(config: SekhaConfig) -> None:
-    """Reject settings that an ``http_client`` of the user brings itself: ours would be silently ignored."""
+    """Reject settings that the user's ``http_client`` determines: they would be silently ignored."""
     if config.http_client is not None:
         conflicts = [name for name in HTTP_CLIENT_CONFLICTS if is_set(config, name)]
         if config.proxy == DIRECT:
-            conflicts.remove("proxy")  # there is nothing to ignore
+            conflicts.remove("proxy")  # no setting would be ignored
         if conflicts:
             raise SekhaConfigError(
-                f"http_client cannot be combined with {', '.join(conflicts)}: set them on the client that you pass"
+                f"http_client cannot be combined with {', '.join(conflicts)}: set them on the httpx client"
             )
 
 
 def _warn_if_unverified(config: SekhaConfig) -> None:
-    """Warn once for each client that does not verify certificates, at the line that makes it."""
+    """Warn once for each client that does not verify certificates, at the line that creates it."""
     urls = [url for url in (config.controller_url, config.bridge_url) if url and url.lower().startswith("https:")]
     if config.verify is False and urls:
         hosts = " and ".join(dict.fromkeys(urlsplit(url).netloc for url in urls))

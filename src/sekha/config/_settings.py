@@ -32,7 +32,7 @@ from sekha.config._validation import (
 from sekha.errors import SekhaConfigError
 
 DEFAULT_TIMEOUT: Final = 30.0
-"""Seconds for each phase of an attempt, where ``timeout`` is not given."""
+"""Seconds for each phase of an attempt if ``timeout`` is not given."""
 
 
 _MASK: Final = "***"
@@ -60,12 +60,12 @@ def _mask_password(value: object) -> str:
 
 
 def _name_of_function(value: object) -> str:
-    """Name a function whose own repr may show the values that it holds."""
+    """Return the name of a function, since its own repr may show the values that it holds."""
     return f"<{getattr(value, '__qualname__', type(value).__qualname__)}>"
 
 
 def _show_gate(value: object) -> str:
-    """Show a word or a gate of this package; another one may have a repr that shows what it holds."""
+    """Show a word or a gate of this package; the repr of other gates may contain secrets."""
     ours = isinstance(value, str) or type(value).__module__.startswith("sekha.")
     return repr(value) if ours else f"<{type(value).__qualname__}>"
 
@@ -77,11 +77,11 @@ class Setting(NamedTuple):
         name: The argument and the attribute.
         default: The value if it is not given.
         validate: Function of a name and a value: see `sekha.config._validation`.
-        none_is_missing: Whether None means "not given"; for the others it is a value, or refused.
+        none_is_missing: Whether None means "not given"; for other settings it is a value, or invalid.
         variable: Environment variable, if there is one.
-        parse: Returns the value that the text of the variable stands for, or raises a ``ValueError``.
+        parse: Converts the text of the variable to a value, or raises a ``ValueError``.
         masked_repr: Returns the repr of a value without secrets.
-        conflicts_with_http_client: Whether a client of httpx that the user passes brings a value of its own.
+        conflicts_with_http_client: Whether the user's httpx client determines this setting itself.
     """
 
     name: str
@@ -139,10 +139,10 @@ _KINDS_OF_TEXT: Final[Mapping[Callable[[str], Any], str]] = {
 
 
 def validate_setting(name: str, value: Any) -> Any:
-    """Return the value of a setting in the form in which it is used.
+    """Validate the value of a setting and return it normalized.
 
     Raises:
-        SekhaConfigError: It cannot be used; the message starts with its name.
+        SekhaConfigError: The value is invalid; the message starts with the name of the setting.
     """
     return SETTINGS[name].validate(name, value)
 
@@ -153,7 +153,7 @@ def masked_repr(name: str, value: object) -> str:
 
 
 def is_secret(name: str, value: object) -> bool:
-    """Return whether a repr masks a value of a setting, or a part of it; pickles leave it out then."""
+    """Return whether a repr masks the value of a setting, or a part of it; then pickles omit it."""
     setting = SETTINGS[name]
     return setting.masked_repr is not repr and _MASK in setting.masked_repr(value)
 
@@ -161,15 +161,15 @@ def is_secret(name: str, value: object) -> bool:
 def settings_from_env(
     environment: Mapping[str, str | None], names: Iterable[str] = ENVIRONMENT, *, exclude: Container[str] = ()
 ) -> dict[str, Any]:
-    """Return the settings that an environment has; an empty variable counts as not set.
+    """Return the settings in an environment; an empty variable counts as not set.
 
     Args:
         environment: Variables and their values.
         names: The settings to look for.
-        exclude: Settings to leave out, since a stronger source has them: their variables are not even validated.
+        exclude: Settings to skip, since a source of higher precedence sets them; their variables are not validated.
 
     Raises:
-        SekhaConfigError: A value cannot be used; the message starts with the name of its variable.
+        SekhaConfigError: A value is invalid; the message starts with the name of its variable.
     """
     found: dict[str, Any] = {}
     for name in names:
@@ -181,7 +181,7 @@ def settings_from_env(
             value = parse(text)
         except ValueError:
             kind = _KINDS_OF_TEXT[parse]
-            raise SekhaConfigError(f"{variable}: {kind} is needed, not {text[:40]!r}") from None
+            raise SekhaConfigError(f"{variable}: expected {kind}, got {text[:40]!r}") from None
         try:
             found[name] = validate_setting(name, value)
         except SekhaConfigError as error:

@@ -1,1 +1,1 @@
-"""Adapters to other packages, one module for each; none is imported before you import it, and each has its extra."""
+"""Adapters to other packages, one module each; they are imported only on request, and each has its own extra."""

@@ -1,4 +1,4 @@
-"""The memory service for ADK, and how its events and entries become messages; the public module is `adk`."""
+"""The memory service for ADK, and the conversion of its events and entries to messages; public in `adk`."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ _DELIMITER: Final = re.compile(r"<(?=\s*/?\s*PAST_CONVERSATIONS\b)", re.IGNORECA
 
 @exported_from("sekha.integrations.adk")
 class SekhaMemoryService(BaseMemoryService):
-    """The memory of all users of a `Runner`: each has a folder for each app, and each session a label.
+    """Memory of all users of a `Runner`: each user has a folder per app, and each session a label.
 
     Args:
-        client: An `AsyncSekhaClient`; or a function that returns one for a `Scope`, for tenants with a controller of
-            their own.
-        limit: Results of a search at most; default 5.
-        min_score: Score of a result at least, 0 to 1; default: any.
-        max_tokens: Tokens at most of the block that `recall_before_model` gives to the model; default 1,000.
-        on_error: What to do if the memory fails, as for `AsyncMemory`: ``"warn"``, ``"raise"`` or a function.
+        client: An `AsyncSekhaClient`, or a function that returns one for a `Scope`, for tenants with separate
+            controllers.
+        limit: Maximum number of search results; default 5.
+        min_score: Minimum score of a result, 0 to 1; default: none.
+        max_tokens: Maximum number of tokens of the block that `recall_before_model` adds; default 1,000.
+        on_error: Action if the memory fails, as for `AsyncMemory`: ``"warn"``, ``"raise"`` or a function.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python
@@ -57,7 +57,11 @@ class SekhaMemoryService(BaseMemoryService):
         from google.adk.runners import Runner
         from google.adk.sessions import InMemorySessionService
         from sekha import AsyncSekhaClient
-        from sekha.integrations.adk import SekhaMemoryService, recall_before_model, remember_after_agent
+        from sekha.integrations.adk import (
+            SekhaMemoryService,
+            recall_before_model,
+            remember_after_agent,
+        )
 
         agent = LlmAgent(
             name="seller",
@@ -66,7 +70,12 @@ class SekhaMemoryService(BaseMemoryService):
             after_agent_callback=remember_after_agent,
         )
         memory = SekhaMemoryService(AsyncSekhaClient())
-        runner = Runner(app_name="shop", agent=agent, session_service=InMemorySessionService(), memory_service=memory)
+        runner = Runner(
+            app_name="shop",
+            agent=agent,
+            session_service=InMemorySessionService(),
+            memory_service=memory,
+        )
         ```
     """
 
@@ -93,17 +102,17 @@ class SekhaMemoryService(BaseMemoryService):
         self._turns: dict[object, AsyncTurn] = {}
 
     async def add_session_to_memory(self, session: Session) -> None:
-        """Store what was said in a session and is not stored yet, so it may be called as often as you like.
+        """Store the messages of a session that are not stored yet; further calls store only new messages.
 
-        When this process meets a session for the first time, it reads what is stored of it, since another process may
-        have stored a part (of a controller 0.1 that needs the ``mcp_api_key``). Two processes that do so at the same
-        moment can store the same.
+        For the first call with a session in this process, its stored messages are read, since another process may have
+        stored some of them; controller 0.1 requires the ``mcp_api_key`` for this. Two processes that do this at the
+        same time may store the same messages.
 
         Args:
             session: The session, with all its events.
 
         Raises:
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
         """
         memory = self._memory(Scope(session.app_name, session.user_id, session.id))
         messages = _messages(session.events)
@@ -119,18 +128,18 @@ class SekhaMemoryService(BaseMemoryService):
         session_id: Optional[str] = None,
         custom_metadata: Optional[Mapping[str, object]] = None,
     ) -> None:
-        """Store what was said in some events; those that this process has stored are not stored again.
+        """Store the messages of some events, except those that this process has already stored.
 
         Args:
             app_name: The app.
             user_id: The user.
             events: Events such as those of the last turn.
-            session_id: The session that they belong to.
-            custom_metadata: Must be empty: Sekha stores no metadata.
+            session_id: The session of the events.
+            custom_metadata: Must be empty, since Sekha stores no metadata.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
         """
         _refuse_metadata("custom_metadata", custom_metadata)
         await self._memory(Scope(app_name, user_id, session_id)).remember(_messages(events))
@@ -143,17 +152,17 @@ class SekhaMemoryService(BaseMemoryService):
         memories: Sequence[MemoryEntry],
         custom_metadata: Optional[Mapping[str, object]] = None,
     ) -> None:
-        """Store facts that belong to no session; one with an id is stored once by this process.
+        """Store facts without a session; a fact with an ID is stored once per process.
 
         Args:
             app_name: The app.
             user_id: The user.
-            memories: Entries with text. Their times are not kept: a memory has the time at which it was stored.
+            memories: Entries with text. Their timestamps are not kept; a memory has the time at which it was stored.
             custom_metadata: Must be empty, as that of the entries: Sekha stores no metadata.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
         """
         _refuse_metadata("custom_metadata", custom_metadata)
         messages = [_message(entry.id, entry.author, entry.content) for entry in memories]
@@ -164,18 +173,18 @@ class SekhaMemoryService(BaseMemoryService):
         await self._memory(Scope(app_name, user_id)).remember(messages)
 
     async def search_memory(self, *, app_name: str, user_id: str, query: str) -> SearchMemoryResponse:
-        """Search what a user has said in any session of an app, the running one too: ADK does not say which that is.
+        """Search all sessions of a user in an app, including the current one, which ADK does not identify.
 
         Args:
             app_name: The app.
             user_id: The user.
-            query: What to look for.
+            query: Text to search for.
 
         Returns:
-            Entries, best first. If the memory could not be asked, one without an id that says so to the model.
+            Entries, best first. If the search failed, one entry without an ID that informs the model.
 
         Raises:
-            SekhaError: It failed, and ``on_error`` is ``"raise"``.
+            SekhaError: The memory failed, and ``on_error`` is ``"raise"``.
         """
         found = await self._memory(Scope(app_name, user_id)).recall(query, **self._search)
         if found.error is not None:
@@ -184,22 +193,22 @@ class SekhaMemoryService(BaseMemoryService):
         return SearchMemoryResponse(memories=[_entry(result) for result in found])
 
     async def delete_memory(self, *, app_name: str, user_id: str, memory_id: Optional[str] = None) -> None:
-        """Refuse to delete: the controller cannot delete a single message.
+        """Raise an error: the controller cannot delete single messages.
 
         Args:
             app_name: The app.
             user_id: The user.
-            memory_id: The id of an entry.
+            memory_id: The ID of an entry.
 
         Raises:
             NotImplementedError: Always.
         """
         raise NotImplementedError(
-            "Sekha cannot delete a single message; delete its conversation with delete_conversation of the client"
+            "Sekha cannot delete single messages; delete the conversation with delete_conversation of the client"
         )
 
     def _memory(self, scope: Scope) -> AsyncMemory:
-        """Return the memory of a scope. All share what is known to be stored."""
+        """Return the memory of a scope; all of them share the record of stored messages."""
         if self._first is None:
             self._first = AsyncMemory(self._client, scope, on_error=self._on_error)
         return self._first.in_scope(scope)
@@ -213,7 +222,7 @@ class SekhaMemoryService(BaseMemoryService):
         return self._turns[key]
 
     async def _mark_stored(self, memory: AsyncMemory, messages: Sequence[Mapping[str, object]]) -> bool:
-        """Mark those of the messages that are stored in their session; return False if that could not be found out.
+        """Mark the messages that are already stored in their session; return False if this is unknown.
 
         Texts are compared, and not counted: a session may be stored in part, in any order, by any process.
         """
@@ -228,7 +237,7 @@ class SekhaMemoryService(BaseMemoryService):
                 self._read.release([memory.scope])
                 if not isinstance(error, SekhaError) or memory._raises(error):
                     raise
-                memory._report(error, "what was said is not remembered")
+                memory._report(error, "the turn was not stored")
                 return False
             for one in messages_to_remember(messages, tool_results=False):
                 if stored[one.role, one.content.strip()] > 0:

@@ -63,7 +63,7 @@ class TurnSession:
             delattr(self.underlying_session, name)
 
     def __reduce__(self) -> NoReturn:
-        problem = "cannot be pickled or copied, since its memory belongs to this process; wrap its session again"
+        problem = "cannot be pickled or copied, since its memory belongs to this process; wrap the session again"
         raise TypeError(f"{type(self).__name__} {problem}")
 
     def _is_own(self, name: str) -> bool:

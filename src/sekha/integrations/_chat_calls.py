@@ -36,7 +36,7 @@ class Endpoint(NamedTuple):
 
     Attributes:
         chat: The key of the messages in the body.
-        is_turn: Returns whether a body is a turn of a chat; raises the error for one that is not covered.
+        is_turn: Returns whether a body is a turn of a chat; raises the error for one that is not supported.
         read: Reads a reply; returns None if it is not complete.
         reader: Returns a function that reads the chunks of a stream one by one, and returns the reply when it is
             complete.
@@ -63,10 +63,10 @@ class Library(NamedTuple):
     others: re.Pattern[str]
     connections: tuple[str, ...] = ()
 
-    def refuse(self, what: str, why: str = "is not covered") -> SekhaValidationError:
-        """Return the error for what is not covered."""
-        covered = f"a client with memory covers {self.covered}"
-        return argument_error(what, f"{why}; {covered}. Use your client without memory for anything else")
+    def refuse(self, what: str, why: str = "is not supported") -> SekhaValidationError:
+        """Return the error for what is not supported."""
+        covered = f"a client with memory supports {self.covered}"
+        return argument_error(what, f"{why}; {covered}. Use the client without memory for anything else")
 
 
 class Call(NamedTuple):
@@ -120,7 +120,7 @@ class Calls:
             request: The other arguments of ``post``, by name.
 
         Raises:
-            SekhaValidationError: The request is not covered; ``field`` says what of it.
+            SekhaValidationError: The request is not supported; ``field`` says what of it.
         """
         place = path.partition("?")[0]
         endpoint = self._library.endpoints.get(place)
@@ -156,7 +156,7 @@ class Calls:
             reply: The reply; None if it is not complete.
         """
         if reply is None:
-            warn_user("the answer of the model is not complete, and the turn is not remembered")
+            warn_user("the answer of the model is incomplete, so the turn is not stored")
             return []
         said = name_turn([*call.copies, {"role": "assistant", "content": reply.text}])
         if reply.is_final:

@@ -38,7 +38,7 @@ def add_memory(client: T, memory: Memory | AsyncMemory, library: Library, **opti
         hook: _AnyHook = _AsyncHook(library, check_memory(memory, AsyncMemory, Memory), options)
     else:
         hook = _Hook(library, check_memory(memory, Memory), options)
-    memory.turn(**options)  # options that cannot be used are refused now
+    memory.turn(**options)  # invalid options raise an error now
     return hook.copy_of(client)
 
 

@@ -26,18 +26,18 @@ def extra_imports(extra: str) -> Generator[None, None, None]:
     module = f"sekha.integrations.{extra.replace('-', '_')}"
     install = f"pip install 'sekha-python-sdk[{extra}]'"
     if sys.version_info[:2] < _numbers(python):
-        raise ModuleNotFoundError(f"{module} needs Python {python} or later and its extra: {install}", name=package)
+        raise ModuleNotFoundError(f"{module} requires Python {python} or later and its extra: {install}", name=package)
     try:
         installed = version(package)
     except PackageNotFoundError:
-        raise ModuleNotFoundError(f"{module} needs its extra: {install}", name=package) from None
+        raise ModuleNotFoundError(f"{module} requires its extra: {install}", name=package) from None
     if not _is_between(_numbers(installed), floor, below):
         supported = f"{floor} and later" + (f", below {below}" if below else "")
         raise ImportError(f"{module} supports {package} {supported}, not {installed}: {install}", name=package)
     try:
         yield
     except ModuleNotFoundError as missing:  # half of an installation
-        raise ModuleNotFoundError(f"{module} needs its extra: {install}", name=missing.name) from missing
+        raise ModuleNotFoundError(f"{module} requires its extra: {install}", name=missing.name) from missing
 
 
 def _is_between(found: tuple[int, ...], floor: str, below: str) -> bool:

@@ -31,7 +31,7 @@ class Turns:
         options: Options of its blocks.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
     """
 
     def __init__(self, memory: AsyncMemory | Memory, **options: object) -> None:

@@ -30,7 +30,7 @@ def connect(redis: object) -> Any:
     if not isinstance(redis, str):
         kind = f"{type(redis).__module__}.{type(redis).__qualname__}"
         raise SekhaConfigError(
-            f"redis: an address such as redis://localhost:6379, or a redis.Redis is needed, not {kind}"
+            f"redis: expected an address such as redis://localhost:6379, or a redis.Redis; got {kind}"
         )
     url = redis.strip()
     try:
@@ -49,19 +49,19 @@ def connect(redis: object) -> Any:
             return client
     except (ValueError, TypeError, AttributeError, exceptions.RedisError) as error:
         unknown = _UNKNOWN_OPTION.search(str(error)) if isinstance(error, TypeError) else None
-        problem = f"there is no option {unknown[1]!r}" if unknown else "it cannot be read"
-    raise SekhaConfigError(f"redis: an address such as redis://localhost:6379 is needed; {problem}")
+        problem = f"there is no option {unknown[1]!r}" if unknown else "it is invalid"
+    raise SekhaConfigError(f"redis: expected an address such as redis://localhost:6379; {problem}")
 
 
 def _url_problem(url: str) -> str:
     """Return why an address cannot be meant, or an empty text; redis-py would connect elsewhere."""
     if _URL.match(url) is None:
-        return "it must begin with redis://, rediss:// or unix://"
+        return "it must start with redis://, rediss:// or unix://"
     parts = urlsplit(url)
     if parts.scheme != "unix" and (parts.fragment or "@" in parts.query or not _DATABASE.fullmatch(parts.path)):
         return (
-            "what is no letter or digit in a user or password has to be percent-encoded, and what follows the host is "
-            "the number of a database, such as /0"
+            "special characters in the user or password must be percent-encoded, and the path must be the number of a "
+            "database, such as /0"
         )
     return ""
 
@@ -98,17 +98,17 @@ def redis_error(setting: str, shown: str, error: Exception) -> SekhaError:
     """
     text, where = " ".join(str(error).split()) or type(error).__name__, f"{setting}: Redis at {shown}"
     if isinstance(error, (exceptions.AuthenticationError, exceptions.AuthorizationError)):
-        return SekhaConfigError(f"{where} accepts no such user or password: {text}")
+        return SekhaConfigError(f"{where} rejected the user or password: {text}")
     if isinstance(error, exceptions.NoPermissionError) or any(words in text for words in _NO_PERMISSION):
-        return SekhaConfigError(f"{where} does not allow its user what is needed: {text}")
+        return SekhaConfigError(f"{where} does not grant its user the required permissions: {text}")
     if isinstance(error, exceptions.ReadOnlyError) or "READONLY" in text or "read only replica" in text:
-        return SekhaConnectionError(f"{where} is a read-only replica; give the address of the primary")
+        return SekhaConnectionError(f"{where} is a read-only replica; pass the address of the primary")
     if isinstance(error, exceptions.OutOfMemoryError) or "OOM command" in text:
         return SekhaConnectionError(f"{where} has no memory left (its maxmemory)")
     if isinstance(error, exceptions.TimeoutError):
-        return SekhaConnectionError(f"{where} does not answer in time")
+        return SekhaConnectionError(f"{where} did not respond in time")
     if isinstance(error, exceptions.BusyLoadingError):
-        return SekhaConnectionError(f"{where} has just been started, and is loading its data")
+        return SekhaConnectionError(f"{where} has just started and is loading its data")
     if isinstance(error, (exceptions.ConnectionError, exceptions.ClusterDownError, OSError)):
         return SekhaConnectionError(f"{where} cannot be reached: {text}")
     return SekhaConfigError(f"{where} cannot be used: {text}")

@@ -92,7 +92,7 @@ def blocking(memory: Union[AsyncMemory, Memory]) -> Memory:
         SekhaValidationError: It is for async calls only; ``field`` is ``"memory"``.
     """
     if isinstance(memory, AsyncMemory):
-        problem = "is an AsyncMemory, which blocking calls cannot use; give a Memory, or use the async calls"
+        problem = "is an AsyncMemory, which sync calls cannot use; pass a Memory, or use the async calls"
         raise argument_error("memory", problem)
     return memory
 

@@ -33,10 +33,11 @@ def __dir__() -> list[str]:
 
 
 async def recall_before_model(callback_context: CallbackContext, llm_request: LlmRequest) -> None:
-    """Give the model what the user's other sessions say about the message of this turn: a ``before_model_callback``.
+    """Add memories for the message of this turn to the request: a ``before_model_callback``.
 
-    It is quoted data in a message of its own before that of the user, the same at each call of the model in a turn,
-    and never becomes a part of the session. The `Runner` needs a `SekhaMemoryService`.
+    The memories come from the user's other sessions. They are quoted data in a separate message before that of the
+    user, the same for each call of the model in a turn, and never become part of the session. The `Runner` must have a
+    `SekhaMemoryService`.
 
     Args:
         callback_context: The context of the agent.
@@ -51,7 +52,11 @@ async def recall_before_model(callback_context: CallbackContext, llm_request: Ll
         from google.adk.agents import LlmAgent
         from sekha.integrations.adk import recall_before_model
 
-        agent = LlmAgent(name="seller", model="gemini-flash-latest", before_model_callback=recall_before_model)
+        agent = LlmAgent(
+            name="seller",
+            model="gemini-flash-latest",
+            before_model_callback=recall_before_model,
+        )
         ```
     """
     context = callback_context._invocation_context
@@ -64,9 +69,9 @@ async def recall_before_model(callback_context: CallbackContext, llm_request: Ll
 
 
 async def remember_after_agent(callback_context: CallbackContext) -> None:
-    """Store what was said in this turn: an ``after_agent_callback``, for the root agent.
+    """Store this turn: an ``after_agent_callback``, for the root agent.
 
-    A turn that fails, or whose events you do not read to the end, is not stored. The `Runner` needs a
+    A turn that fails, or whose events you do not read to the end, is not stored. The `Runner` must have a
     `SekhaMemoryService`.
 
     Args:
@@ -81,7 +86,11 @@ async def remember_after_agent(callback_context: CallbackContext) -> None:
         from google.adk.agents import LlmAgent
         from sekha.integrations.adk import remember_after_agent
 
-        agent = LlmAgent(name="seller", model="gemini-flash-latest", after_agent_callback=remember_after_agent)
+        agent = LlmAgent(
+            name="seller",
+            model="gemini-flash-latest",
+            after_agent_callback=remember_after_agent,
+        )
         ```
     """
     context = callback_context._invocation_context
@@ -95,29 +104,32 @@ async def remember_after_agent(callback_context: CallbackContext) -> None:
 
 
 def memory_service_from_uri(uri: str, **_: object) -> SekhaMemoryService:
-    """Make a memory service from an address, for `services.yaml` and ``--memory_service_uri`` of ADK's commands.
+    """Create a memory service from a URI, for `services.yaml` and ``--memory_service_uri`` of ADK's commands.
 
     Args:
-        uri: ``sekha://`` for the settings of the environment; with ``sekha://host:port``, the controller is there
-            (``http`` on this machine, ``https`` elsewhere), and the environment has the rest, such as the key.
-        _: What ADK passes besides, such as ``agents_dir``; not needed.
+        uri: ``sekha://`` for the settings of the environment, or ``sekha://host:port`` for the address of the
+            controller (``http`` on this machine, ``https`` elsewhere) with the other settings, such as the key, from
+            the environment.
+        _: Other arguments that ADK passes, such as ``agents_dir``; ignored.
 
     Raises:
         SekhaValidationError: The address has more than a host and a port.
-        SekhaConfigError: A setting is missing or cannot be used.
+        SekhaConfigError: A setting is missing or invalid.
 
     Example:
         ```python
         from sekha.integrations.adk import memory_service_from_uri
 
-        service = memory_service_from_uri("sekha://")  # as SekhaMemoryService(AsyncSekhaClient())
+        service = memory_service_from_uri(
+            "sekha://"
+        )  # as SekhaMemoryService(AsyncSekhaClient())
         ```
     """
     try:
         parts = urlsplit(uri)
         is_here = is_loopback(f"http://{parts.netloc}")
     except ValueError:
-        raise argument_error("uri", "its host or port cannot be read") from None
+        raise argument_error("uri", "its host or port is invalid") from None
     if parts.scheme != "sekha" or parts.path not in ("", "/") or parts.query or parts.fragment or "@" in parts.netloc:
         raise argument_error("uri", "must be sekha:// or sekha://host:port; the key is read from SEKHA_API_KEY")
     if not parts.netloc:
@@ -133,7 +145,7 @@ def _service(service: object) -> SekhaMemoryService:
 
 
 def _position(contents: Sequence[types.Content], asked: Optional[types.Content]) -> int:
-    """Return where the message of this turn is; never between a call of a tool and its result."""
+    """Return the position of the message of this turn; never between a tool call and its result."""
     said = [
         i
         for i, content in enumerate(contents)

@@ -1,4 +1,4 @@
-"""The memory of a user for agents of Microsoft's Agent Framework: recalled before a run, remembered after it.
+"""Memory for agents of Microsoft's Agent Framework: recalled before a run, stored after it.
 
 Install the extra: `pip install 'sekha-python-sdk[agent-framework]'`.
 """
@@ -34,28 +34,34 @@ def __dir__() -> list[str]:
 
 
 class SekhaContextProvider(ContextProvider):
-    """A context provider: the memory of the user for whom an agent runs.
+    """Context provider with the memory of the user for whom an agent runs.
 
-    The memory is asked once a run. What it finds goes as quoted data into a message of the user, before those of the
-    run, and not into the history. When the run has ended well, what is new of its messages and the answer are
-    remembered. Put it behind the provider of the history.
+    The memory is searched once per run. Results are added as quoted data in a user message before those of the run, and
+    not to the history. When the run has succeeded, its new messages and the answer are stored. Add it after the history
+    provider.
 
     Args:
-        memory: An `AsyncMemory`; or a function that returns one for the session of a run, for an agent of many users.
-            If its scope has no session, that of the run is the session.
-        source_id: Name of the provider, by which the framework tells its messages apart.
-        tools: Whether the model also gets the tools ``search_memory`` and ``remember``.
-        limit: Results of a recall at most, 1 or more.
-        min_score: Score of a result at least, 0 to 1; default: any.
-        max_tokens: Tokens of the recalled block at most, four bytes each.
+        memory: An `AsyncMemory`, or a function that returns one for the session of a run, for an agent with many users.
+            If its scope has no session, the session of the run is used.
+        source_id: Name of the provider, with which the framework identifies its messages.
+        tools: Whether to add the tools ``search_memory`` and ``remember``.
+        limit: Maximum number of recalled results, 1 or more; default 5.
+        min_score: Minimum score of a result, 0 to 1; default: none.
+        max_tokens: Maximum number of tokens of the recalled block, counted as four bytes each.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it. For what a function returns, the run
-            raises it.
+        SekhaValidationError: An argument is invalid; ``field`` names it. For a memory from a function, the run raises
+            this error.
 
     Example:
-        ```python
-        from agent_framework import Agent, BaseChatClient, ChatResponse, InMemoryHistoryProvider, Message
+        ```python title="python -m asyncio"
+        from agent_framework import (
+            Agent,
+            BaseChatClient,
+            ChatResponse,
+            InMemoryHistoryProvider,
+            Message,
+        )
         from sekha.integrations.agent_framework import SekhaContextProvider
         from sekha.memory import AsyncMemory, Scope
 
@@ -66,8 +72,13 @@ class SekhaContextProvider(ContextProvider):
 
 
         memory = AsyncMemory(client, Scope("shop", "ann"))
-        agent = Agent(Polite(), context_providers=[InMemoryHistoryProvider(), SekhaContextProvider(memory)])
-        print((await agent.run("Thank you.", session=agent.create_session())).text)  # You are welcome.
+        agent = Agent(
+            Polite(),
+            context_providers=[InMemoryHistoryProvider(), SekhaContextProvider(memory)],
+        )
+        print(
+            (await agent.run("Thank you.", session=agent.create_session())).text
+        )  # You are welcome.
         ```
     """
 
@@ -90,7 +101,7 @@ class SekhaContextProvider(ContextProvider):
     async def before_run(
         self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]
     ) -> None:
-        """Add what is remembered to the messages of a run."""
+        """Add memories to the messages of a run."""
         found = self._memory(session) if callable(self._memory) else self._memory
         memory = for_session(check_memory(found, AsyncMemory), context.session_id)
         self._running[context] = memory
@@ -104,7 +115,7 @@ class SekhaContextProvider(ContextProvider):
     async def after_run(
         self, *, agent: SupportsAgentRun, session: AgentSession, context: SessionContext, state: dict[str, Any]
     ) -> None:
-        """Remember what was said in a run."""
+        """Store the messages of a run."""
         memory = self._running.pop(context, None)
         if memory is not None and context.response is not None:
             new = [_plain(message, message.message_id) for message in _new(context.input_messages)]
@@ -123,15 +134,15 @@ def _plain(message: Message, id: Optional[str] = None) -> dict[str, object]:
 
 
 def _new(messages: Sequence[Message]) -> Sequence[Message]:
-    """Return the messages after the last answer: those before were said in another run, or by another agent."""
+    """Return the messages after the last answer: earlier ones belong to another run or agent."""
     answers = [i for i, message in enumerate(messages) if message.role == "assistant"]
     return messages[answers[-1] + 1 if answers else 0 :]
 
 
 def _query(messages: Sequence[Message]) -> str:
-    """Return what the user has said last; nothing if the messages answer calls of tools that are in the history.
+    """Return the last message of the user; empty if the messages are results of tool calls in the history.
 
-    A block would come between these calls and their results.
+    A block would separate these calls from their results.
     """
     contents = [content for message in messages for content in message.contents]
     called = {content.call_id for content in contents if content.type == "function_call"}

@@ -1,12 +1,12 @@
-"""The client library of Anthropic with a memory.
+"""Memory for Anthropic's client library.
 
 Install the extra: pip install 'sekha-python-sdk[anthropic]'
 
-- Covered: ``create``, ``parse`` and ``stream`` of ``messages`` and ``beta.messages``, with ``stream=True``, with
+- Supported: ``create``, ``parse`` and ``stream`` of ``messages`` and ``beta.messages``, with ``stream=True``, with
   ``with_raw_response``, and ``beta.messages.tool_runner`` with ``thread=False`` (older versions have no ``thread``).
-- Refused: ``with_streaming_response`` of these; ``thread``; and all else that asks a model in a chat: ``completions``,
-  ``messages.batches``, ``beta.sessions``, ``beta.deployments``, and POST requests that are not known.
-- Passed on as they are: all that has nothing to do with a chat, such as ``models``, ``files``, and
+- Rejected: ``with_streaming_response`` of these; ``thread``; and all other calls of a model in a chat: ``completions``,
+  ``messages.batches``, ``beta.sessions``, ``beta.deployments``, and unknown POST requests.
+- Passed through unchanged: all calls that are not part of a chat, such as ``models``, ``files``, and
   ``messages.count_tokens``, which counts without memories.
 """
 
@@ -59,21 +59,23 @@ def with_memory(
     min_score: Optional[float] = None,
     max_tokens: int = 1000,
 ) -> Client:
-    """Return a copy of a client that recalls before it asks a model, and remembers the turn.
+    """Return a copy of a client that recalls before it calls a model, and stores the turn.
 
-    Memories go before the last message of the user, never into ``system``, and not into your own list. The turn is
-    remembered when the model has answered: of a stream, before its last event. The copy shares the connections of your
-    client, which stays as it is; closing the copy closes nothing.
+    Memories are added before the last user message, never to ``system``, and not to your own list. The turn is stored
+    when the model has answered; for a stream, before its last event. The copy shares the connections of your client,
+    which is not changed; closing the copy closes nothing.
 
     Args:
         client: An ``Anthropic``, ``AsyncAnthropic``, or one of the clients for Bedrock, Vertex and other clouds.
-        memory: The memory of its user. A blocking client needs a `Memory`; an async one uses it in a worker thread.
-        limit: Memories at most, as for `Memory.block`.
-        min_score: Score of a memory at least, 0 to 1; default: any.
-        max_tokens: Tokens of all memories at most.
+        memory: The memory of the user. A sync client requires a `Memory`; an async client accepts both, and uses a
+            `Memory` in a worker thread.
+        limit: Maximum number of memories, as for `Memory.block`.
+        min_score: Minimum score of a memory, 0 to 1; default: none.
+        max_tokens: Maximum number of tokens of all memories.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it. So does the copy for what is not covered.
+        SekhaValidationError: An argument is invalid; ``field`` names it. The copy raises the same error for unsupported
+            calls.
 
     Example:
         ```python
@@ -102,8 +104,8 @@ def _is_turn(body: Mapping[str, Any]) -> bool:
     if body.get("thread"):
         raise _LIBRARY.refuse(
             "thread",
-            "its history is kept by Anthropic, and memories must not get into it: pass all "
-            "messages, and thread=False to a tool runner",
+            "Anthropic stores its history, to which no memories may be added: pass all messages, and thread=False to "
+            "a tool runner",
         )
     return not body.get("compaction")  # what is asked for is a summary, which becomes part of the history
 

@@ -1,7 +1,7 @@
 """Memory for LangChain and LangGraph: a middleware for agents, a retriever, and tools.
 
-Install the extra: `pip install 'sekha-python-sdk[langchain]'`. A `Memory` works in blocking and in async calls, an
-`AsyncMemory` in async calls.
+Install the extra: `pip install 'sekha-python-sdk[langchain]'`. A `Memory` supports sync and async calls, an
+`AsyncMemory` async calls only.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ MemorySource: TypeAlias = Union[Memory, AsyncMemory, Callable[[Runtime[Any]], An
 
 
 class SekhaRetriever(BaseRetriever):
-    """Retrieve what the user has said, as documents. In a graph, the running thread is left out.
+    """Retriever that returns memories of a user as documents. In a graph, the current thread is excluded.
 
     Args:
-        memory: Whose memory it is.
-        k: Documents at most, 1 or more; `invoke` accepts another.
-        min_score: Score of a document at least, 0 to 1; default: any.
+        memory: The memory to use.
+        k: Maximum number of documents, 1 or more; `invoke` can override it.
+        min_score: Minimum score of a document, 0 to 1; default: none.
         options: Fields of `BaseRetriever`: ``name``, ``tags``, ``metadata``.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
-        pydantic.ValidationError: There is no such option.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
+        pydantic.ValidationError: An option is unknown.
 
     Example:
         ```python
@@ -62,8 +62,8 @@ class SekhaRetriever(BaseRetriever):
         memory = Memory(client, Scope("shop", "ann"))
         memory.remember([{"role": "user", "content": "We ship on Fridays."}])
         for document in SekhaRetriever(memory, k=3).invoke("When do we ship?"):
-            print(document.page_content, sorted(document.metadata))
-            # We ship on Fridays. ['conversation_id', 'label', 'message_id', 'score', 'timestamp']
+            print(document.page_content)  # We ship on Fridays.
+        # metadata: conversation_id, label, message_id, score, timestamp
         ```
     """
 
@@ -96,20 +96,20 @@ class _State(AgentState[Any]):
 
 
 class SekhaMemoryMiddleware(AgentMiddleware[Any, Any]):
-    """Recall before an agent begins, and remember the turn when it has ended well.
+    """Middleware that recalls before an agent starts, and stores the turn when it has succeeded.
 
-    All calls of the model in a turn get the same memories, before the last message of the user; the messages in the
-    state stay as they are. The thread is the session, unless the scope has one.
+    All calls of the model in a turn get the same memories, before the last user message; the messages in the state are
+    not changed. The thread is the session, unless the scope has one.
 
     Args:
-        memory: Whose memory it is; or a function that returns it for the `Runtime` of a run.
-        limit: Results at most, 1 or more.
-        min_score: Score of a result at least, 0 to 1; default: any.
-        max_tokens: Tokens of the memories at most.
-        tool_results: Whether results of tools are remembered, too.
+        memory: The memory to use, or a function that returns it for the `Runtime` of a run.
+        limit: Maximum number of results, 1 or more.
+        min_score: Minimum score of a result, 0 to 1; default: none.
+        max_tokens: Maximum number of tokens of all memories.
+        tool_results: Whether to also store tool results.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python
@@ -170,20 +170,22 @@ class SekhaMemoryMiddleware(AgentMiddleware[Any, Any]):
 
     def _memory(self, runtime: Runtime[Any]) -> AnyMemory:
         memory = _for_run(self._source, runtime)
-        if callable(self._source):  # which makes a new one for each hook: the middleware knows what is stored
+        if callable(
+            self._source
+        ):  # the function returns a new one for each hook: the middleware keeps the record of stored messages
             memory = memory.in_scope(memory.scope)
             memory._stored = self._stored
         return memory
 
 
 def memory_tools(memory: MemorySource) -> List[BaseTool]:
-    """Make the tools ``search_memory`` and ``remember``. A failure is a `ToolMessage` with the status ``"error"``.
+    """Create the tools ``search_memory`` and ``remember``. A failure is a `ToolMessage` with the status ``"error"``.
 
     Args:
-        memory: Whose memory it is; or a function that returns it for the `Runtime` of a run.
+        memory: The memory to use, or a function that returns it for the `Runtime` of a run.
 
     Raises:
-        SekhaValidationError: It is none; ``field`` is ``"memory"``.
+        SekhaValidationError: The argument is not a memory; ``field`` is ``"memory"``.
 
     Example:
         ```python
@@ -212,7 +214,7 @@ def memory_tools(memory: MemorySource) -> List[BaseTool]:
 
 
 def _for_run(source: MemorySource, runtime: Optional[Runtime[Any]] = None) -> AnyMemory:
-    """Return the memory for the run of a graph that this code is part of, if it is part of one."""
+    """Return the memory for the current run of a graph, if there is one."""
     if callable(source) and runtime is None:
         with suppress(KeyError, RuntimeError):  # outside a graph
             runtime = get_runtime()

@@ -1,7 +1,7 @@
-"""Memory for LlamaIndex: a chat memory that remembers each turn, a memory block, a retriever, and tools.
+"""Memory for LlamaIndex: a chat memory that stores each turn, a memory block, a retriever, and tools.
 
-Install the extra: `pip install 'sekha-python-sdk[llamaindex]'`. With a `Memory`, all of it works in blocking and in
-async code; with an `AsyncMemory`, in async code.
+Install the extra: `pip install 'sekha-python-sdk[llamaindex]'`. A `Memory` supports sync and async code, an
+`AsyncMemory` async code only.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ def __dir__() -> list[str]:
 
 
 _Memory: TypeAlias = Union[AsyncMemory, Memory]
-_STAYS = "a chat memory of memory_for(...) stays in its process: make it again where it is needed"
+_STAYS = "a chat memory of memory_for(...) cannot be pickled; create it in the process that uses it"
 
 
 def memory_for(memory: _Memory, session_id: Optional[str] = None, **options: Any) -> ChatMemory:
-    """Make a chat memory for agents and chat engines, which recalls before the model is called and remembers each turn.
+    """Create a chat memory for agents and chat engines that recalls before the model is called and stores each turn.
 
     Args:
-        memory: Whose memory it is.
-        session_id: The session that runs; by default that of the scope, or else a new one.
+        memory: The memory to use.
+        session_id: The current session; default: the session of the scope, else a new one.
         options: ``limit``, ``min_score`` and ``max_tokens`` as for `AsyncMemory.block`; others as for LlamaIndex's
-            `Memory.from_defaults`. Further ``memory_blocks`` go to the model as data of the user, too, unless
-            ``insert_method`` is another.
+            `Memory.from_defaults`. Additional ``memory_blocks`` are also sent as user messages, unless
+            ``insert_method`` is set.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python
@@ -60,7 +60,9 @@ def memory_for(memory: _Memory, session_id: Optional[str] = None, **options: Any
         from sekha.memory import Memory, Scope
 
         memory = Memory(client, Scope("shop", "ann"))
-        SimpleChatEngine.from_defaults(llm=MockLLM(), memory=memory_for(memory, "s1")).chat("We ship on Fridays.")
+        SimpleChatEngine.from_defaults(llm=MockLLM(), memory=memory_for(memory, "s1")).chat(
+            "We ship on Fridays."
+        )
         print(memory.recall("When do we ship?", limit=1)[0]["content"])  # We ship on Fridays.
         ```
     """
@@ -74,20 +76,20 @@ def memory_for(memory: _Memory, session_id: Optional[str] = None, **options: Any
 
 
 class SekhaMemoryBlock(BaseMemoryBlock[List[ChatMessage]]):
-    """The memory as one of the blocks of a chat memory that you make yourself; `memory_for` does more.
+    """Memory block for your own chat memory; `memory_for` does more.
 
-    What is recalled is a message of the user, whatever the ``insert_method``. It remembers what a chat memory gives to
-    its blocks, which is only what no longer fits into it.
+    Recalled memories are sent as a user message, whatever the ``insert_method``. The block stores only the messages
+    that no longer fit into the chat memory.
 
     Args:
-        memory: Whose memory it is. If its scope has no session, the ``session_id`` of the chat memory is the session.
+        memory: The memory to use. If its scope has no session, the ``session_id`` of the chat memory is the session.
         limit: As for `AsyncMemory.block`.
         min_score: As for `AsyncMemory.block`.
         max_tokens: As for `AsyncMemory.block`.
         options: Fields of `BaseMemoryBlock`, such as ``name`` and ``priority``.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python
@@ -125,7 +127,7 @@ class SekhaMemoryBlock(BaseMemoryBlock[List[ChatMessage]]):
         await self._turns.remember(messages)
 
     async def atruncate(self, content: List[ChatMessage], tokens_to_truncate: int) -> Optional[List[ChatMessage]]:
-        """Leave out the last results, until the block is shorter by so many tokens; None if nothing is left."""
+        """Remove the last results until the block is shorter by the given number of tokens; None if nothing is left."""
         block = (content[0].content or "") if content else ""
         return _messages(shorten_block(block, tokens_to_truncate, get_tokenizer())) or None
 
@@ -165,16 +167,16 @@ def _messages(block: str) -> List[ChatMessage]:
 
 
 class SekhaRetriever(BaseRetriever):
-    """Retrieve what a user has said in other sessions, as nodes.
+    """Retriever that returns memories from a user's other sessions as nodes.
 
     Args:
-        memory: Whose memory it is.
-        limit: Nodes at most, 1 or more; default: 5.
-        min_score: Score of a node at least, 0 to 1; default: any.
-        options: Those of `BaseRetriever`, such as ``callback_manager``.
+        memory: The memory to use.
+        limit: Maximum number of nodes, 1 or more; default 5.
+        min_score: Minimum score of a node, 0 to 1; default: none.
+        options: Options of `BaseRetriever`, such as ``callback_manager``.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python
@@ -207,13 +209,13 @@ def _nodes(results: Any) -> List[NodeWithScore]:
 
 
 def memory_tools(memory: _Memory) -> List[BaseTool]:
-    """Make the tools ``search_memory`` and ``remember``, with which a model uses the memory by itself.
+    """Create the tools ``search_memory`` and ``remember``, with which a model uses the memory itself.
 
     Args:
-        memory: Whose memory it is.
+        memory: The memory to use.
 
     Raises:
-        SekhaValidationError: It is no memory; ``field`` names the argument.
+        SekhaValidationError: The argument is not a memory; ``field`` names it.
 
     Example:
         ```python

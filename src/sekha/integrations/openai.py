@@ -1,13 +1,13 @@
-"""The client library of OpenAI with a memory.
+"""Memory for OpenAI's client library.
 
 Install the extra: pip install 'sekha-python-sdk[openai]'
 
-- Covered: ``create``, ``parse`` and ``stream`` of ``chat.completions`` and ``responses``, also those of ``beta``, with
-  ``stream=True``, and with ``with_raw_response``.
-- Refused: ``with_streaming_response`` of these; ``n`` above 1; ``previous_response_id``, ``conversation``,
-  ``background``, and a ``prompt`` without ``input``; and all else that asks a model in a chat: ``completions``,
-  ``batches``, threads, agents, ``realtime``, ``live``, ``responses.connect``, and POST requests that are not known.
-- Passed on as they are: all that has nothing to do with a chat, such as ``embeddings``, ``files``, ``models``.
+- Supported: ``create``, ``parse`` and ``stream`` of ``chat.completions`` and ``responses``, also those of ``beta``,
+  with ``stream=True``, and with ``with_raw_response``.
+- Rejected: ``with_streaming_response`` of these; ``n`` above 1; ``previous_response_id``, ``conversation``,
+  ``background``, and a ``prompt`` without ``input``; and all other calls of a model in a chat: ``completions``,
+  ``batches``, threads, agents, ``realtime``, ``live``, ``responses.connect``, and unknown POST requests.
+- Passed through unchanged: all calls that are not part of a chat, such as ``embeddings``, ``files``, ``models``.
 """
 
 from __future__ import annotations
@@ -41,8 +41,12 @@ _CONNECTIONS: Final = (
     *("responses.connect", "beta.responses.connect", "realtime.connect", "beta.realtime.connect"),
     *("realtime.translations.connect", "live.connect", "live.sideband.connect", "live.forks.connect"),
 )
-_HISTORY: Final = "its history is kept by OpenAI, and memories must not get into it: pass the messages as input"
-_REFUSED: Final = {"previous_response_id": _HISTORY, "conversation": _HISTORY, "background": "the answer comes later"}
+_HISTORY: Final = "OpenAI stores its history, to which no memories may be added: pass the messages as input"
+_REFUSED: Final = {
+    "previous_response_id": _HISTORY,
+    "conversation": _HISTORY,
+    "background": "the answer is returned later",
+}
 
 
 def with_memory(
@@ -53,21 +57,23 @@ def with_memory(
     min_score: Optional[float] = None,
     max_tokens: int = 1000,
 ) -> Client:
-    """Return a copy of a client that recalls before it asks a model, and remembers the turn.
+    """Return a copy of a client that recalls before it calls a model, and stores the turn.
 
-    Memories go before the last message of the user, and not into your own list. The turn is remembered when the model
-    has answered: of a stream, before its last chunk. The copy shares the connections of your client, which stays as it
-    is; closing the copy closes nothing.
+    Memories are added before the last user message, and not to your own list. The turn is stored when the model has
+    answered; for a stream, before its last chunk. The copy shares the connections of your client, which is not changed;
+    closing the copy closes nothing.
 
     Args:
-        client: An ``OpenAI``, ``AsyncOpenAI``, or a client that inherits from one, such as ``AzureOpenAI``.
-        memory: The memory of its user. A blocking client needs a `Memory`; an async one uses it in a worker thread.
-        limit: Memories at most, as for `Memory.block`.
-        min_score: Score of a memory at least, 0 to 1; default: any.
-        max_tokens: Tokens of all memories at most.
+        client: An ``OpenAI`` or ``AsyncOpenAI`` client, or a subclass such as ``AzureOpenAI``.
+        memory: The memory of the user. A sync client requires a `Memory`; an async client accepts both, and uses a
+            `Memory` in a worker thread.
+        limit: Maximum number of memories, as for `Memory.block`.
+        min_score: Minimum score of a memory, 0 to 1; default: none.
+        max_tokens: Maximum number of tokens of all memories.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it. So does the copy for what is not covered.
+        SekhaValidationError: An argument is invalid; ``field`` names it. The copy raises the same error for unsupported
+            calls.
 
     Example:
         ```python
@@ -89,7 +95,7 @@ def with_memory(
 
 def _is_completion(body: Mapping[str, Any]) -> bool:
     if (body.get("n") or 1) > 1:
-        raise _LIBRARY.refuse("n", "it is not known which of several answers is meant")
+        raise _LIBRARY.refuse("n", "it returns several answers, and it is unknown which one to store")
     return True
 
 
@@ -112,7 +118,7 @@ def _completion_reader() -> Callable[[Any], Reply | None]:
 
 
 def _said(message: object) -> tuple[str, bool]:
-    """Return the text of a message or a part of it, and whether it calls tools."""
+    """Return the text of a message or of one of its parts, and whether it calls tools."""
     text = text_of(field_of(message, "content")) or field_of(message, "audio", "transcript") or ""
     return text, bool(field_of(message, "tool_calls") or field_of(message, "function_call"))
 
@@ -127,7 +133,7 @@ def _is_response(body: Mapping[str, Any]) -> bool:
         if body.get(name):
             raise _LIBRARY.refuse(name, why)
     if body.get("prompt") and not body.get("input"):
-        raise _LIBRARY.refuse("prompt", "without input, it is not known what the user has said")
+        raise _LIBRARY.refuse("prompt", "without input, the message of the user is unknown")
     return True
 
 

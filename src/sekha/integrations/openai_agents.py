@@ -1,4 +1,4 @@
-"""Memory for the OpenAI Agents SDK: a session that remembers, a filter that recalls, and tools for the model.
+"""Memory for the OpenAI Agents SDK: a session that stores turns, a filter that recalls, and tools for the model.
 
 Install the extra: `pip install 'sekha-python-sdk[openai-agents]'`.
 """
@@ -34,28 +34,32 @@ def __dir__() -> list[str]:
 
 
 class RememberingSession(TurnSession, Session):
-    """A session that keeps its history in another one, and remembers each turn when the agent has answered.
+    """Session that keeps its history in another session, and stores each turn when the agent has answered.
 
-    A turn that fails, is interrupted or is rejected by a guardrail is not remembered. All that the other session can do
-    works as before.
+    A turn that fails, is interrupted or is rejected by a guardrail is not stored. All methods of the other session are
+    available.
 
     Args:
         underlying: Any session of the SDK.
-        memory: Whose memory it is. If its scope has no session, the id of `underlying` becomes the label.
-        tool_results: Whether results of tools are remembered, too.
+        memory: The memory to use. If its scope has no session, the ID of `underlying` is the label.
+        tool_results: Whether to also store tool results.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from agents import SQLiteSession
         from sekha.integrations.openai_agents import RememberingSession
         from sekha.memory import AsyncMemory, Scope
 
-        session = RememberingSession(SQLiteSession("s1"), AsyncMemory(client, Scope("shop", "ann")))
+        session = RememberingSession(
+            SQLiteSession("s1"), AsyncMemory(client, Scope("shop", "ann"))
+        )
         await session.add_items([{"role": "user", "content": "We ship on Fridays."}])
-        await session.add_items([{"role": "assistant", "content": "Noted."}])  # `Runner` does that
+        await session.add_items(
+            [{"role": "assistant", "content": "Noted."}]
+        )  # `Runner` does that
         print(len(await session.get_items()), session.memory.scope.session)  # 2 s1
         session.close()  # as that of SQLite
         ```
@@ -68,7 +72,7 @@ class RememberingSession(TurnSession, Session):
 
     @property
     def memory(self) -> AsyncMemory:
-        """The memory in this session: with it, `recall_filter` leaves out what the session has stored itself."""
+        """The memory of this session; with it, `recall_filter` excludes messages of the session itself."""
         try:
             session_id = self.session_id
         except ValueError:  # a conversation of OpenAI has no id before its first request
@@ -88,36 +92,40 @@ def recall_filter(
     max_tokens: int = MAX_TOKENS,
     after: Optional[CallModelInputFilter] = None,
 ) -> CallModelInputFilter:
-    """A filter for `RunConfig` that puts memories before the user's message: into the request, not into the session.
+    """Create a filter for `RunConfig` that adds memories before the user's message, to the request but not the session.
 
-    The memory is asked once for a message of the user, however often the model is called in that run.
+    The memory is searched once per user message, however often the model is called in that run.
 
     Args:
         memory: Whose memory it is, such as `RememberingSession.memory`.
-        limit: Memories at most.
-        min_score: Score of a memory at least, 0 to 1.
-        max_tokens: Tokens of all of them at most.
-        after: A filter of your own, which is applied first.
+        limit: Maximum number of memories.
+        min_score: Minimum score of a memory, 0 to 1; default: none.
+        max_tokens: Maximum number of tokens of all memories.
+        after: Your own filter, which is applied first.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from agents import RunConfig
         from sekha.integrations.openai_agents import recall_filter
         from sekha.memory import AsyncMemory, Scope
 
         memory = AsyncMemory(client, Scope("shop", "ann", session="s2"))
-        config = RunConfig(call_model_input_filter=recall_filter(memory))  # for `Runner.run(..., run_config=config)`
-        print(await memory.block("When do we ship?") or "nothing to recall")  # nothing to recall
+        config = RunConfig(
+            call_model_input_filter=recall_filter(memory)
+        )  # for `Runner.run(..., run_config=config)`
+        print(
+            await memory.block("When do we ship?") or "nothing to recall"
+        )  # nothing to recall
         ```
     """
     known = check_memory(memory, AsyncMemory)
     if after is not None and not callable(after):
         raise argument_error("after", f"must be a function, not {class_name(after)}")
     make_turn = partial(known.turn, limit=limit, min_score=min_score, max_tokens=max_tokens)
-    make_turn()  # options that cannot be used are refused now
+    make_turn()  # invalid options raise an error now
     turns = RunTurns(make_turn, current_trace=get_current_trace)
 
     async def add_memories(data: CallModelData[Any]) -> ModelInputData:
@@ -131,16 +139,16 @@ def recall_filter(
 
 
 def memory_tools(memory: AsyncMemory) -> list[FunctionTool]:
-    """The tools ``search_memory`` and ``remember``, with which a model uses the memory by itself.
+    """Create the tools ``search_memory`` and ``remember``, with which a model uses the memory itself.
 
     Args:
-        memory: Whose memory it is. No argument of a tool leads to another.
+        memory: The memory to use. No argument of a tool can select another one.
 
     Raises:
-        SekhaValidationError: It is no `AsyncMemory`.
+        SekhaValidationError: The argument is not an `AsyncMemory`.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from agents import Agent
         from sekha.integrations.openai_agents import memory_tools
         from sekha.memory import AsyncMemory, Scope

@@ -1,4 +1,4 @@
-"""The memory of a user for agents of Pydantic AI: recalled before a run, remembered when it has ended well.
+"""Memory for agents of Pydantic AI: recalled before a run, stored when the run has succeeded.
 
 Install the extra: `pip install 'sekha-python-sdk[pydantic-ai]'`.
 """
@@ -38,26 +38,25 @@ _REQUEST_IS_ITS_OWN = tuple(int(number) for number in __version__.split(".")[:2]
 
 @dataclass
 class SekhaMemory(AbstractCapability[AgentDepsT]):
-    """A capability of an agent: the memory of the user for whom it runs.
+    """Capability with the memory of the user for whom an agent runs.
 
-    The memory is asked once a run. What it finds goes as quoted data before the prompt, into each request of the run
-    and into none of the messages that the run returns. When the run has ended well, the prompt and the answer are
-    remembered.
+    The memory is searched once per run. Results are added as quoted data before the prompt of each request, and not to
+    the messages that the run returns. When the run has succeeded, the prompt and the answer are stored.
 
     Args:
-        memory: An `AsyncMemory`; or a function that returns one for the context of a run, for an agent of many users.
+        memory: An `AsyncMemory`, or a function that returns one for the context of a run, for an agent with many users.
             If its scope has no session, the conversation of the run is the session.
-        tools: Whether the model also gets the tools ``search_memory`` and ``remember``.
-        limit: Results of a recall at most, 1 or more.
-        min_score: Score of a result at least, 0 to 1; default: any.
-        max_tokens: Tokens of the recalled block at most, four bytes each.
+        tools: Whether to add the tools ``search_memory`` and ``remember``.
+        limit: Maximum number of recalled results, 1 or more; default 5.
+        min_score: Minimum score of a result, 0 to 1; default: none.
+        max_tokens: Maximum number of tokens of the recalled block, counted as four bytes each.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it. For what a function returns, the run
-            raises it.
+        SekhaValidationError: An argument is invalid; ``field`` names it. For a memory from a function, the run raises
+            this error.
 
     Example:
-        ```python
+        ```python title="python -m asyncio"
         from pydantic_ai import Agent
         from pydantic_ai.models.test import TestModel
         from sekha.integrations.pydantic_ai import SekhaMemory
@@ -84,11 +83,11 @@ class SekhaMemory(AbstractCapability[AgentDepsT]):
 
     @classmethod
     def get_serialization_name(cls) -> Optional[str]:
-        """Return None: a memory has no place in the file of an agent."""
+        """Return None: a memory cannot be part of the file of an agent."""
         return None
 
     def get_ordering(self) -> CapabilityOrdering:
-        """Return that others come first: what rewrites the history must not see the block."""
+        """Return that other capabilities come first: those that rewrite the history must not see the block."""
         return CapabilityOrdering(position="innermost")
 
     async def for_run(self, ctx: RunContext[AgentDepsT]) -> SekhaMemory[AgentDepsT]:
@@ -100,7 +99,7 @@ class SekhaMemory(AbstractCapability[AgentDepsT]):
         return run
 
     def get_toolset(self) -> Optional[FunctionToolset[AgentDepsT]]:
-        """Return the tools for the model, if it gets them."""
+        """Return the tools for the model, if enabled."""
         if not self.tools:
             return None
         return FunctionToolset([self._tool(**schema["function"]) for schema in tool_schemas("openai")])
@@ -110,7 +109,7 @@ class SekhaMemory(AbstractCapability[AgentDepsT]):
         async def before_model_request(
             self, ctx: RunContext[AgentDepsT], request_context: ModelRequestContext
         ) -> ModelRequestContext:
-            """Put the block into a request."""
+            """Add the block to a request."""
             return await self._add_block(ctx, request_context)
 
     else:
@@ -122,11 +121,11 @@ class SekhaMemory(AbstractCapability[AgentDepsT]):
             request_context: ModelRequestContext,
             handler: WrapModelRequestHandler,
         ) -> ModelResponse:
-            """Put the block into a request."""
+            """Add the block to a request."""
             return await handler(await self._add_block(ctx, request_context))
 
     async def after_run(self, ctx: RunContext[AgentDepsT], *, result: AgentRunResult[Any]) -> AgentRunResult[Any]:
-        """Remember what was said in a run."""
+        """Store the messages of a run."""
         if self._turn is not None:
             output = None if isinstance(result.output, DeferredToolRequests) else result.output
             said = messages_of_run(result.all_messages(), result.new_messages(), ctx.prompt, output)

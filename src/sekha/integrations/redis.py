@@ -1,7 +1,7 @@
-"""Limits that several machines share, in Redis: conversations stored at the same time, and requests in any window.
+"""Limits that several machines share through Redis: concurrent writes, and requests in a sliding window.
 
-Install the extra: `pip install 'sekha-python-sdk[redis]'`. Redis 5 or newer is needed, or a server that runs its Lua
-scripts, such as Valkey. Both gates are for both client types.
+Install the extra: `pip install 'sekha-python-sdk[redis]'`. Requires Redis 5 or later, or a server that supports its Lua
+scripts, such as Valkey. Both gates work with both client types.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ def __dir__() -> list[str]:
 
 _MICRO: Final = 1_000_000
 _PATIENCE: Final = 5 * _MICRO
-"""Microseconds after which a caller that has not asked again is taken out of the queue."""
+"""Microseconds after which a caller that has stopped polling is removed from the queue."""
 _NOTE: Final = 600_000
-"""Milliseconds for which it is known that a write has succeeded: after a longer pause, one goes alone again."""
+"""Milliseconds for which a successful write is remembered: after a longer pause, the next write runs alone again."""
 _SHORT_POLL: Final = 0.02
 _LONG_POLL: Final = 0.25
 _MAX_WAIT: Final = 1.0
-"""Seconds between two questions of a caller that waits: less than it is waited for."""
+"""Seconds between two polls of a waiting caller."""
 _NAME: Final = re.compile(r"[^\s{}\x00-\x20]{1,200}")
 
 
 class _RedisGate(PolledGate):
-    """What both gates have: Redis, names of keys, and errors."""
+    """Base of both gates: Redis, names of keys, and errors."""
 
     def __init__(self, redis: object, name: object, prefix: object) -> None:
         self._url: str | None = redis.strip() if isinstance(redis, str) else None
@@ -63,7 +63,7 @@ class _RedisGate(PolledGate):
         self._scripts: dict[str, Any] = {}
 
     def _options(self) -> dict[str, object]:
-        """Return the arguments besides Redis that differ from their defaults."""
+        """Return the arguments other than Redis that differ from their defaults."""
         options: dict[str, object] = {"name": self._name}
         if self._prefix != "sekha":
             options["prefix"] = self._prefix
@@ -84,22 +84,22 @@ class _RedisGate(PolledGate):
     def __reduce__(self) -> tuple[Any, ...]:
         if self._url is None:
             raise TypeError(
-                f"{type(self).__name__} cannot be pickled with a Redis client of yours, which belongs to this process; "
-                "make it from an address such as redis://localhost:6379"
+                f"{type(self).__name__} cannot be pickled with your own Redis client, which belongs to this process; "
+                "create it from an address such as redis://localhost:6379"
             )
         return (_make, (type(self), self._url, self._options()))
 
     def _check(self, server: ServerLimits) -> None:
         if self._name is None and is_loopback(server.base_url):
             warn_user(
-                f"other machines know {server.base_url} by another name, and do not share its limits in Redis; pass "
-                "name=... to RedisWriteGate and RedisRateLimiter, the same on all of them"  # the same text: shown once
+                f"other machines use another address for {server.base_url} and do not share its limits in Redis; pass "
+                "the same name=... to RedisWriteGate and RedisRateLimiter on all machines"  # the same text: shown once
             )
 
     def _keys(self, server: ServerLimits | None, *names: str) -> list[str]:
-        """Return the names of keys, which a cluster has in one place: what stands in braces decides."""
+        """Return the names of keys; the part in braces keeps them on one node of a cluster."""
         if self._name is None and server is None:
-            raise SekhaConfigError("name: it is needed where the gate is used without a client")
+            raise SekhaConfigError("name: required if the gate is used without a client")
         server_name = self._name or (lock_name(server.base_url) if server is not None else "")
         where = f"{server.service if server is not None else 'controller'}:{server_name}"
         return [f"{self._prefix}:{{{where}}}:{name}" for name in names]
@@ -108,7 +108,7 @@ class _RedisGate(PolledGate):
         """Run a script in Redis, and return its result.
 
         Raises:
-            SekhaError: Redis cannot be reached, or refuses it.
+            SekhaError: Redis cannot be reached, or rejects the script.
         """
         registered = self._scripts.get(script)
         if registered is None:
@@ -117,10 +117,10 @@ class _RedisGate(PolledGate):
             return registered(keys=keys, args=arguments)
         except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
             found = redis_error(self._setting, self._shown, error)
-        raise found  # not from within: the frames of redis hold the password
+        raise found  # not from within: the frames of redis contain the password
 
     def _wait_for(self, turn: _WriteTurn | _TokenTurn, deadline: float | None) -> bool:
-        """Wait in the thread that calls; return False if the time was over first."""
+        """Wait in the calling thread; return False if the deadline passed first."""
         ends = None if deadline is None else monotonic() + deadline
         try:
             while (wait := turn.try_enter()) > 0:
@@ -136,25 +136,25 @@ class _RedisGate(PolledGate):
 
 
 class RedisWriteGate(_RedisGate):
-    """Lets all clients of all machines together store a few conversations at a time.
+    """Write gate that limits concurrent writes of all clients on all machines together.
 
-    Give it to a client as ``write_gate``. The first write to a server goes alone, whichever machine makes it; it counts
-    as first where none has succeeded for ten minutes. Callers are let through in the order in which they came.
+    Pass it to a client as ``write_gate``. The first write to a server runs alone, on whichever machine; a write is the
+    first one if none has succeeded for ten minutes. Callers are served in order of arrival.
 
-    A write holds its slot by a lease, which a thread renews as long as the write takes. A process or machine that is
-    killed frees its slots when their leases end.
+    A write holds its slot with a lease, which a thread renews as long as the write takes. The slots of a killed process
+    or machine are freed when their leases expire.
 
     Args:
         redis: Address of Redis, such as ``redis://:password@redis:6379/0``, ``rediss://...`` for TLS, ``unix://...``;
-            or a ``redis.Redis`` or ``redis.RedisCluster`` of yours.
-        name: Name of the Sekha server, the same on all machines; default: host and port of its address. Needed where
-            machines know the server by different addresses, such as ``localhost``.
-        limit: Writes at a time; default: the ``max_concurrent_writes`` of the client. Give all machines the same.
-        lease: Seconds after which a killed process frees its slot; default 30, at least 1.
-        prefix: Beginning of the names of all keys; default ``sekha``.
+            or your own ``redis.Redis`` or ``redis.RedisCluster``.
+        name: Name of the Sekha server, the same on all machines; default: host and port of its address. Required if
+            machines use different addresses for the server, such as ``localhost``.
+        limit: Concurrent writes; default: ``max_concurrent_writes`` of the client. Use the same value on all machines.
+        lease: Seconds after which the slot of a killed process is freed; default 30, at least 1.
+        prefix: Prefix of the names of all keys; default ``sekha``.
 
     Raises:
-        SekhaConfigError: An argument cannot be used.
+        SekhaConfigError: An argument is invalid.
 
     Example:
         ```python
@@ -165,7 +165,9 @@ class RedisWriteGate(_RedisGate):
         with SekhaClient(
             controller_url="http://localhost:8080", api_key="sk-your-api-key", write_gate=gate
         ) as client:
-            client.controller.create_conversation(messages=[{"role": "user", "content": "Hello Sekha!"}])
+            client.controller.create_conversation(
+                messages=[{"role": "user", "content": "Hello Sekha!"}]
+            )
         ```
     """
 
@@ -185,7 +187,7 @@ class RedisWriteGate(_RedisGate):
         self._limit = None if limit is None else validate_positive_count("limit", limit)
         self._lease = validate_seconds("lease", lease)
         if self._lease < 1:
-            raise SekhaConfigError("lease: at least 1 second is needed")
+            raise SekhaConfigError("lease: expected at least 1 second")
         self._leases = PerProcess(lambda: Leases(self._renew, self._lease / 3))
 
     def _options(self) -> dict[str, object]:
@@ -202,17 +204,18 @@ class RedisWriteGate(_RedisGate):
         return _WriteTurn(self, self._keys(server, *_WRITE_KEYS), limit)
 
     def acquire(self, deadline: Optional[float] = None, /) -> Optional[WriteRelease]:
-        """Wait for a slot, without a client: for programs that write in another way. ``name`` is needed for that.
+        """Wait for a slot without a client, for programs that write in another way; requires ``name``.
 
         Args:
             deadline: Seconds that it may wait, 0 for none; None means no limit.
 
         Returns:
-            A function that gives the slot back; None if the time was over first. Call it with ``stored=True`` if the
-            write has succeeded: until one has, they go one by one. Without it, the write counts as failed.
+            A function that releases the slot; None if the deadline passed first. Call it with ``stored=True`` if the
+            write has succeeded: until one has, writes run one by one. Without it, the write counts as failed.
 
         Raises:
-            SekhaConfigError: There is no ``name``, ``deadline`` cannot be used, or Redis refuses what is needed.
+            SekhaConfigError: ``name`` is missing, ``deadline`` is invalid, or Redis does not grant the required
+                permissions.
             SekhaConnectionError: Redis cannot be reached.
         """
         seconds, turn = validate_wait("deadline", deadline), self._turn(None)
@@ -231,7 +234,7 @@ class _WriteTurn:
     Args:
         gate: The gate.
         keys: The names of its keys.
-        limit: Writes at a time.
+        limit: Concurrent writes.
     """
 
     def __init__(self, gate: RedisWriteGate, keys: Sequence[str], limit: int) -> None:
@@ -243,25 +246,25 @@ class _WriteTurn:
         self.others_have_written = False
 
     def try_enter(self) -> float:
-        """Return 0 if the write may be sent, else the seconds after which to ask again."""
+        """Return 0 if the write may be sent, else the seconds until the next poll."""
         self._has_asked = True
         arguments = [self._token, self._limit, int(self._gate._lease * _MICRO), _PATIENCE]
         ahead, noted = self._gate._run(scripts.ENTER_WRITE, self._keys, arguments)
         self.others_have_written = bool(noted)
         if ahead <= 0:
             self._gate._leases.get().add(self._token, self._keys[0])
-        if self._has_left:  # meanwhile, in another thread
+        if self._has_left:  # in the meantime, in another thread
             self._leave(stored=False)
         elif ahead <= 0:
             return 0.0
         return min(_SHORT_POLL * int(ahead), _LONG_POLL)
 
     def enter_now(self) -> None:
-        """Count a write that is sent whether there is room or not."""
+        """Count a write that is sent regardless of the limit."""
         self.try_enter()
 
     def leave(self, *, stored: bool) -> None:
-        """Give the slot back, or stop waiting for it."""
+        """Release the slot, or stop waiting for it."""
         self._has_left = True
         if self._has_asked:
             self._leave(stored=stored)
@@ -273,23 +276,23 @@ class _WriteTurn:
 
 
 class RedisRateLimiter(_RedisGate):
-    """Lets all clients of all machines together make a number of requests in any window of time.
+    """Rate limiter for all clients on all machines together, with a sliding window.
 
-    Give it to a client as ``rate_limiter``. No window, wherever it begins, has more requests than the limit; callers
-    are let through in the order in which they came. Health checks count, but wait for nobody. When the server refuses
-    a request (429), all machines wait as long as it says, at most a window.
+    Pass it to a client as ``rate_limiter``. Any sliding window has at most the given number of requests; callers are
+    served in order of arrival. Health checks count, but do not wait. When the server responds 429, all machines wait
+    for the time in its response, at most one window.
 
     Args:
         redis: Address of Redis, such as ``redis://:password@redis:6379/0``, ``rediss://...`` for TLS, ``unix://...``;
-            or a ``redis.Redis`` or ``redis.RedisCluster`` of yours.
+            or your own ``redis.Redis`` or ``redis.RedisCluster``.
         name: Name of the Sekha server, the same on all machines; default: host and port of its address. Controller and
             bridge are counted separately under one name.
-        requests: Requests in any window; default: the ``rate_limit_requests`` of the client.
-        window: Length of the window in seconds; default: the ``rate_limit_window`` of the client.
-        prefix: Beginning of the names of all keys; default ``sekha``.
+        requests: Requests in any sliding window; default: ``rate_limit_requests`` of the client.
+        window: Length of the window in seconds; default: ``rate_limit_window`` of the client.
+        prefix: Prefix of the names of all keys; default ``sekha``.
 
     Raises:
-        SekhaConfigError: An argument cannot be used.
+        SekhaConfigError: An argument is invalid.
 
     Example:
         ```python
@@ -298,7 +301,9 @@ class RedisRateLimiter(_RedisGate):
 
         limiter = RedisRateLimiter("redis://localhost:6379", name="memory")
         with SekhaClient(
-            controller_url="http://localhost:8080", api_key="sk-your-api-key", rate_limiter=limiter
+            controller_url="http://localhost:8080",
+            api_key="sk-your-api-key",
+            rate_limiter=limiter,
         ) as client:
             print(client.controller.health()["status"])  # healthy
         ```
@@ -333,22 +338,23 @@ class RedisRateLimiter(_RedisGate):
         return self._window or (server.rate_limit_window if server is not None else 60.0)
 
     def _drain(self, server: ServerLimits, seconds: Optional[float]) -> None:
-        """Let nobody through for a while, since the server has refused a request; for the clients."""
+        """Block all requests for a while, since the server rejected one; for the clients."""
         window = self._window_of(server)
         length = min(seconds if seconds is not None else window, window)
         self._run(scripts.PAUSE, self._keys(server, "requests:pause"), [int(length * _MICRO)])
 
     def acquire(self, deadline: Optional[float] = None, /) -> Optional[Callable[[], object]]:
-        """Wait for a token, without a client: for programs that make requests in another way. ``name`` is needed.
+        """Wait for a token without a client, for programs that make requests in another way; requires ``name``.
 
         Args:
             deadline: Seconds that it may wait, 0 for none; None means no limit.
 
         Returns:
-            A function that does nothing, since a token comes back by itself; None if the time was over first.
+            A function that does nothing, since tokens return by themselves; None if the deadline passed first.
 
         Raises:
-            SekhaConfigError: There is no ``name``, ``deadline`` cannot be used, or Redis refuses what is needed.
+            SekhaConfigError: ``name`` is missing, ``deadline`` is invalid, or Redis does not grant the required
+                permissions.
             SekhaConnectionError: Redis cannot be reached.
         """
         seconds, turn = validate_wait("deadline", deadline), self._turn(None)
@@ -379,12 +385,12 @@ class _TokenTurn:
         self._waits = self._has_left = False
 
     def try_enter(self) -> float:
-        """Return 0 if the request may be sent, else the seconds after which to ask again."""
+        """Return 0 if the request may be sent, else the seconds until the next poll."""
         self._waits = self._capacity is not None
         wait = self._take(waits=True)
         if wait <= 0:
             self._waits = False
-        elif self._has_left:  # meanwhile, in another thread
+        elif self._has_left:  # in the meantime, in another thread
             self._leave()
         return wait
 
@@ -400,7 +406,7 @@ class _TokenTurn:
         return min(wait, _MAX_WAIT)
 
     def leave(self, *, stored: bool) -> None:
-        """Stop waiting; what was taken stays taken."""
+        """Stop waiting; a taken token stays taken."""
         self._has_left = True
         if self._waits:
             self._leave()
@@ -411,22 +417,22 @@ class _TokenTurn:
 
 
 def _nothing_to_give_back() -> None:
-    """Do nothing: a token comes back by itself."""
+    """Do nothing: tokens return by themselves."""
 
 
 def _make(cls: type[_RedisGate], url: str, options: dict[str, Any]) -> _RedisGate:
-    """Make a gate that was pickled."""
+    """Create a gate from its pickle."""
     made: Any = cls
     found: _RedisGate = made(url, **options)
     return found
 
 
 def _new_token() -> str:
-    """Return what nobody else has; it shows in Redis which process holds a slot."""
+    """Return a unique token, which shows in Redis which process holds a slot."""
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(8)}"
 
 
 def _checked_name(argument: str, value: object) -> str:
     if not isinstance(value, str) or _NAME.fullmatch(value) is None:
-        raise SekhaConfigError(f"{argument}: a text of up to 200 characters without white space and braces is needed")
+        raise SekhaConfigError(f"{argument}: expected a text of up to 200 characters without whitespace or braces")
     return value

@@ -1,4 +1,4 @@
-"""Memory for Strands Agents: a store for their `MemoryManager`, and the words in which memories are quoted.
+"""Memory for Strands Agents: a store for their `MemoryManager`, and a format for quoted memories.
 
 Install the extra: `pip install 'sekha-python-sdk[strands]'`.
 """
@@ -34,19 +34,19 @@ def __dir__() -> list[str]:
 
 
 class SekhaMemoryStore(MemoryStore):
-    """The memory of one user as a store of a `MemoryManager`, which recalls before each turn and remembers after it.
+    """Store of a `MemoryManager` with the memory of one user: recalls before each turn and stores it afterwards.
 
     Args:
-        memory: The memory. Its session is the running chat, which is left out of a search; so make a store for each.
-        name: How the model and the manager call the store.
-        description: What the model is told of it.
-        max_search_results: Results of a search at most, unless the manager asks for another number; default 5.
-        writable: Whether it remembers; default True.
-        extraction: When it remembers: by default after each turn; a configuration of Strands, or False for never. An
-            extractor lets a model choose the facts that are stored.
+        memory: The memory. Its session is the current chat, which searches exclude; create a store for each session.
+        name: Name of the store for the model and the manager.
+        description: Description of the store for the model.
+        max_search_results: Maximum number of search results, unless the manager requests another number; default 5.
+        writable: Whether to store turns and facts; default True.
+        extraction: When to store: after each turn (default), as in a configuration of Strands, or never (False). With
+            an extractor, a model selects the facts to store.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
 
     Example:
         ```python
@@ -56,7 +56,9 @@ class SekhaMemoryStore(MemoryStore):
         from sekha.memory import AsyncMemory, Scope
 
         memory = AsyncMemory(AsyncSekhaClient(), Scope("shop", "ann", session="s1"))
-        manager = MemoryManager(stores=[SekhaMemoryStore(memory)], injection={"format": quote_memories})
+        manager = MemoryManager(
+            stores=[SekhaMemoryStore(memory)], injection={"format": quote_memories}
+        )
         ```
     """
 
@@ -86,17 +88,18 @@ class SekhaMemoryStore(MemoryStore):
         return f"<{type(self).__name__} {self.name!r} of {self._memory}>"
 
     async def search(self, query: str, options: Optional[SearchOptions] = None) -> list[MemoryEntry]:
-        """Search what the user has said in other sessions.
+        """Search the user's other sessions.
 
         Args:
-            query: What to look for.
-            options: How many results there may be, as ``max_search_results``.
+            query: Text to search for.
+            options: The maximum number of results, as ``max_search_results``.
 
         Returns:
-            Entries, best first. If the memory could not be asked, one without metadata that says so to the model.
+            Entries, best first. If the search failed, one entry without metadata that informs the model.
 
         Raises:
-            SekhaError: It failed, and ``on_error`` of the memory is ``"raise"``; the manager goes on without it.
+            SekhaError: The search failed, and ``on_error`` of the memory is ``"raise"``; the manager continues without
+                memories.
         """
         limit = (options or {}).get("max_search_results") or self.max_search_results or DEFAULT_RESULTS
         found = await self._memory.recall(query, limit=limit)
@@ -105,15 +108,15 @@ class SekhaMemoryStore(MemoryStore):
         return [_entry(result) for result in found]
 
     async def add(self, content: str, metadata: Optional[Mapping[str, Any]] = None) -> None:
-        """Store a fact. The same text is stored once while your program runs, since the manager may repeat writes.
+        """Store a fact. The same text is stored only once per process, since the manager may retry writes.
 
         Args:
             content: The fact.
-            metadata: Must be empty: Sekha stores no metadata.
+            metadata: Must be empty, since Sekha stores no metadata.
 
         Raises:
-            SekhaValidationError: The text is blank, or there is metadata.
-            SekhaError: It is certain that it was not stored.
+            SekhaValidationError: The text is blank, or ``metadata`` is not empty.
+            SekhaError: The fact was certainly not stored.
         """
         if metadata:
             raise argument_error("metadata", "must be empty: Sekha stores no metadata")
@@ -122,17 +125,17 @@ class SekhaMemoryStore(MemoryStore):
         await self._store([{"id": f"fact: {content}", "role": "assistant", "content": content}])
 
     async def add_messages(self, messages: Sequence[Message], context: Optional[AddMessagesContext] = None) -> None:
-        """Store what was said in some turns; what the user has said last is left out if it was not answered.
+        """Store the messages of turns, without an unanswered message at the end.
 
-        The manager repeats a write that raises. So only one that has certainly not stored anything raises; if that is
-        not known, a warning says so. Sequence numbers are not needed for it: they begin at 0 in every agent.
+        The manager retries a write that raises, so only a write that certainly stored nothing raises; an unknown
+        outcome is reported as a warning. Sequence numbers cannot help: they start at 0 in every agent.
 
         Args:
             messages: The messages.
-            context: Not needed.
+            context: Ignored.
 
         Raises:
-            SekhaError: It is certain that nothing was stored.
+            SekhaError: Certainly nothing was stored.
         """
         await self._store([{"role": one["role"], "content": list(_parts(one))} for one in _answered(messages)])
 
@@ -142,22 +145,24 @@ class SekhaMemoryStore(MemoryStore):
         except SekhaError as error:
             if not error.may_have_been_applied:
                 raise
-            self._memory._report(error, "it is not known whether what was said is remembered")
+            self._memory._report(error, "it is unknown whether the turn was stored")
 
 
 def quote_memories(context: InjectionFormatContext, **_: object) -> str:
-    """Quote memories with the hint that they are no instructions: ``format`` of a manager's ``injection``.
+    """Quote memories with a hint that they are not instructions: ``format`` of a manager's ``injection``.
 
     Args:
         context: The entries.
-        _: What newer versions of Strands may pass.
+        _: Arguments that newer versions of Strands may pass; ignored.
 
     Example:
         ```python
         from strands.memory import InjectionFormatContext, MemoryEntry
         from sekha.integrations.strands import quote_memories
 
-        print(quote_memories(InjectionFormatContext(entries=[MemoryEntry("Ann likes tea.")]))[:8])  # <memory>
+        print(
+            quote_memories(InjectionFormatContext(entries=[MemoryEntry("Ann likes tea.")]))[:8]
+        )  # <memory>
         ```
     """
     if [entry.content for entry in context.entries] == [NOT_SEARCHED]:

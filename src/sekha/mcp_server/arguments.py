@@ -109,48 +109,48 @@ _ID = "The conversation_id (a UUID) that memory_search returns."
 _FOLDER = "Only what is in this folder or below it, such as /work/shop."
 _LABEL = "Only conversations with exactly this label."
 _FROM = "Only from this date on, such as 2026-01-31 or 2026-01-31T09:00:00Z."
-_TO = "Only up to this date; a date means its whole day."
+_TO = "Only up to this date, inclusive."
 
 DESCRIPTIONS: Mapping[type, Mapping[str, str]] = {
     SearchArguments: {
         "query": "What to look for, in a few words or a question.",
-        "limit": "Results at most. Default 5.",
+        "limit": "Maximum number of results. Default 5.",
         "folder": _FOLDER,
         "label": _LABEL,
         "start_date": _FROM,
         "end_date": _TO,
-        "min_score": "Leave out results below this score, 0 to 1.",
+        "min_score": "Minimum score of a result, 0 to 1.",
     },
     ContextArguments: {
         "query": "What the context is needed for, such as the question of the user.",
-        "max_tokens": "Length of the context at most, in tokens. Default 1000.",
+        "max_tokens": "Maximum length of the context in tokens. Default 1000.",
         "folder": _FOLDER,
         "label": _LABEL,
     },
     StoreArguments: {
         "messages": "What was said, in order. To keep one fact, pass one message with a whole sentence.",
-        "label": "Name of the conversation. Default: the beginning of its first message.",
-        "folder": "Where to put it, such as /work/shop.",
+        "label": "Name of the conversation. Default: the start of its first message.",
+        "folder": "Folder to store it in, such as /work/shop.",
         "importance_score": "1 (trivial) to 10 (must never be lost). Default 5.",
     },
     SaidMessage: {
-        "role": "Who said it.",
-        "content": "The text. It is found later by its words and by its meaning, so make it clear by itself.",
+        "role": "Role of the message.",
+        "content": "The text. It is found later by its words and its meaning, so make it understandable by itself.",
     },
     UpdateArguments: {
         "conversation_id": _ID,
         "label": "The new name.",
         "folder": "The new folder, such as /work/shop.",
-        "status": "'archived' puts the conversation away; it cannot be taken back on every server.",
+        "status": "'archived' archives the conversation; not every server can restore it.",
         "importance_score": "1 (trivial) to 10 (must never be lost).",
     },
     PruneArguments: {
-        "threshold_days": "Days since the last use, at least. Default 90.",
-        "limit": "Suggestions at most. Default 10.",
+        "threshold_days": "Minimum number of days since the last use. Default 90.",
+        "limit": "Maximum number of suggestions. Default 10.",
     },
     ExportArguments: {
         "conversation_id": _ID,
-        "page": "Page of a long conversation, from 1 on. Default 1.",
+        "page": "Page of a long conversation, starting at 1. Default 1.",
     },
     StatsArguments: {"folder": _FOLDER, "label": _LABEL, "start_date": _FROM, "end_date": _TO},
 }

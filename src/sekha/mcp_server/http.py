@@ -67,8 +67,8 @@ class HTTPOptions:
         self.names()
         if self.token is None and not is_loopback(self.host):
             raise OptionError(
-                f"{self.host} can be reached from other machines: set {TOKEN_VARIABLE} to a token, which clients then "
-                "have to send"
+                f"{self.host} can be reached from other machines: set {TOKEN_VARIABLE} to a token, which clients must "
+                "then send"
             )
 
     def names(self) -> frozenset[str]:
@@ -112,7 +112,7 @@ async def serve_http(server: Any, options: HTTPOptions) -> None:
         if refusal is not None:
             await _refuse(send, refusal.status, refusal.text)
         elif not is_authorized(scope, options.token):
-            await _refuse(send, 401, "A Bearer token is needed.", [(b"www-authenticate", b"Bearer")])
+            await _refuse(send, 401, "A Bearer token is required.", [(b"www-authenticate", b"Bearer")])
         elif scope["path"] != PATH:
             await _refuse(send, 404, f"The endpoint is {PATH}.")
         else:

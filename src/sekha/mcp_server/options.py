@@ -63,5 +63,5 @@ class ServerOptions:
         if self.read_only and tool.writes:
             return "changes the memory, which --read-only forbids"
         if self.folder is not None and not tool.in_folder:
-            return "is about the whole memory, and --folder confines the server to a part of it"
+            return "applies to the whole memory, and --folder restricts the server to a part of it"
         return None

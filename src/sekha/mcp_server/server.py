@@ -32,10 +32,10 @@ _PROMPT = "recall"
 
 _MAX_MESSAGE = 1000
 _UNKNOWN_OUTCOME = (
-    "It is not known whether this was done. Do not call the tool again for it: look with memory_search first, or tell "
+    "It is unknown whether this was done. Do not call the tool again for it: check with memory_search first, or tell "
     "the user."
 )
-_NOT_EMPTY = "That does not mean that nothing is remembered."
+_NOT_EMPTY = "That does not mean that nothing is stored."
 
 
 class Refused(Exception):
@@ -107,7 +107,7 @@ class MemoryServer:
             return _error_result(describe(error, writes=tool.writes))
         except Exception:  # a bug of ours must not end the server
             traceback.print_exc(file=sys.stderr)
-            return _error_result(f"{name} failed by an error of the server; its log has the details.")
+            return _error_result(f"{name} failed because of an error in the server; its log has the details.")
         return {"content": [{"type": "text", "text": text}], "structuredContent": data, "isError": False}
 
     async def list_resources(self) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class MemoryServer:
         given = arguments or {}
         for key in given:
             if key != "topic":
-                raise Refused(f"{shorten(key, 200)}: is not known here; the only argument is topic")
+                raise Refused(f"{shorten(key, 200)}: is not a known argument; the only argument is topic")
         try:
             parsed = parse_arguments(ContextArguments, {"query": given.get("topic")})
             with self._counted():
@@ -183,7 +183,7 @@ def describe(error: SekhaError, *, writes: bool = False) -> str:
     if _is_input_error(error) and not error.sent:
         return shorten(" ".join(error.message.split()).removeprefix("filters."), _MAX_MESSAGE)
     if isinstance(error, SekhaNotFoundError) and _names_conversation(error.path or ""):
-        return "conversation_id: there is no such conversation; memory_search returns the ids of those that there are"
+        return "conversation_id: there is no conversation with this ID; memory_search returns the IDs of existing ones"
     message = shorten(str(error), _MAX_MESSAGE)
     if isinstance(error, SekhaAuthError):
         name = "SEKHA_MCP_API_KEY" if (error.path or "").startswith("/mcp/") else "SEKHA_API_KEY"

@@ -68,7 +68,7 @@ def claim_wire() -> Wire:
     sys.stdout = sys.stderr
     wire = Wire(os.fdopen(stdin, "rb", closefd=False), os.fdopen(stdout, "wb", buffering=0, closefd=False))
     if wire.stdin.isatty():
-        print("sekha mcp: waiting for a client at the standard input; Ctrl-C stops it", file=sys.stderr)
+        print("sekha mcp: waiting for a client on standard input; Ctrl-C stops the server", file=sys.stderr)
     return wire
 
 

@@ -44,8 +44,8 @@ DEFAULT_TOKENS = 1000
 DEFAULT_DAYS = 90
 DEFAULT_SUGGESTIONS = 10
 
-_TRUNCATED = "Other matches may be missing: only the best results of the whole memory were looked at."
-_NO_WORDS = "Only meanings were searched, since the search for words failed."
+_TRUNCATED = "Other matches may be missing: only the best results of the whole memory were checked."
+_NO_WORDS = "Only the search by meaning was made, since the full-text search failed."
 
 
 async def memory_search(client: AsyncSekhaClient, arguments: Arguments) -> Answer:
@@ -90,7 +90,7 @@ async def memory_store(client: AsyncSekhaClient, arguments: Arguments) -> Answer
     said = [{**message, "content": remove_blocks(message["content"])} for message in arguments["messages"]]
     kept = [message for message in said if message["content"].strip()]
     if not kept:
-        raise argument_error("messages", "has nothing that is not remembered already")
+        raise argument_error("messages", "contains nothing that is not stored already")
     stored = await client.controller.create_conversation({**arguments, "messages": kept})
     data = pick(Stored, shorten_names(stored))
     return Answer(f"Stored as conversation {data['conversation_id']} in {data['folder']}.", data)
@@ -111,7 +111,9 @@ async def memory_prune(client: AsyncSekhaClient, arguments: Arguments) -> Answer
     )
     rows = [suggestion_of(row) for row in found["suggestions"]]
     data = Suggestions(suggestions=rows, total=found["total"])
-    about = f"{len(rows)} of {data['total']} conversations that have not been used for long. Nothing was changed."
+    about = (
+        f"{len(rows)} of {data['total']} conversations that have not been used for a long time. Nothing was changed."
+    )
     return Answer("\n".join(filter(None, (about, quote_rows(rows, "preview")))), data)
 
 
@@ -166,7 +168,7 @@ def parse_arguments(schema: type, arguments: object) -> Arguments:
         arguments: What the client sent.
 
     Raises:
-        SekhaValidationError: An argument cannot be used; ``field`` names it.
+        SekhaValidationError: An argument is invalid; ``field`` names it.
     """
     if not isinstance(arguments, Mapping):
         raise argument_error("arguments", f"must be an object, not {type_name(arguments)}")
@@ -264,7 +266,8 @@ TOOLS: Sequence[Tool] = (
     Tool(
         memory_prune,
         "Suggest what to archive",
-        "List conversations that have not been used for long and could be archived. Nothing is changed; to archive "
+        "List conversations that have not been used for a long time and could be archived. Nothing is changed; to "
+        "archive "
         f"one, call memory_update with status 'archived', after asking the user. {_QUOTED}",
         PruneArguments,
         Suggestions,

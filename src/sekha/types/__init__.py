@@ -1,7 +1,7 @@
-"""What goes over the wire: plain dictionaries with known keys, and the words they may hold.
+"""Types of requests and responses: plain dictionaries with known keys, and their enumerations.
 
-Every answer is validated when it arrives; keys that are not named here are kept as the server sent them. Time
-stamps are ISO 8601 strings made regular: ``2026-01-31T09:30:00.000000+00:00``, so they sort and compare as text.
+Every response is validated. Keys that are not listed here are kept as the server sent them. Timestamps are ISO 8601
+strings, normalized to ``2026-01-31T09:30:00.000000+00:00``, so that they sort and compare as text.
 """
 
 from sekha.config import ClientConfig

@@ -1,4 +1,4 @@
-"""What all types are made of: time stamps, numbers, and whether unknown keys are kept or refused."""
+"""Building blocks of all types: timestamps, folders, numbers, and whether unknown keys are kept or rejected."""
 
 import re
 from datetime import date, datetime, timezone
@@ -21,10 +21,10 @@ _TIME = re.compile(
 
 
 def normalize_timestamp(value: str) -> str:
-    """The same moment as ``YYYY-MM-DDTHH:MM:SS.ffffff+00:00``; a text that is no time stamp comes back unchanged.
+    """Return a timestamp as ``YYYY-MM-DDTHH:MM:SS.ffffff+00:00``; any other text is returned unchanged.
 
     Args:
-        value: A time stamp in any of the servers' forms: ``T`` or a space, 0 to 9 digits, with or without zone (UTC).
+        value: A timestamp in any format that servers use: ``T`` or a space, 0 to 9 digits, with or without zone (UTC).
     """
     match = _TIME.fullmatch(value)
     if match is None:
@@ -36,7 +36,7 @@ def normalize_timestamp(value: str) -> str:
     return f"{moment}+00:00" if offset in ("", "+00:00") else _to_utc(moment, offset) or value
 
 
-@lru_cache(maxsize=4096)  # results have many moments of the same days
+@lru_cache(maxsize=4096)  # results have many timestamps of the same days
 def _is_date(text: str) -> bool:
     try:
         date.fromisoformat(text)
@@ -57,32 +57,32 @@ CONTROL_CHARACTER = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]")
 
 
 def normalize_folder(value: str) -> str:
-    """The folder as it is written everywhere: with one ``/`` before each of its names, and none at its end.
+    """Return a folder in its normal form: one ``/`` before each name, and no ``/`` at the end.
 
-    Nothing else is changed: neither case nor Unicode, backslashes or percent signs.
+    Nothing else changes: neither case nor Unicode, backslashes or percent signs.
 
     Args:
-        value: A path; white space at its ends does not count.
+        value: A path; surrounding whitespace is stripped.
 
     Raises:
-        ValueError: It is blank, or has the names ``.`` or ``..`` or a control character in it.
+        ValueError: The path is blank, or contains ``.`` or ``..`` as a name, or a control character.
     """
     text = value.strip()
     names = [name for name in text.split("/") if name]
     if not text:
         raise ValueError("must not be blank")
     if CONTROL_CHARACTER.search(text):
-        raise ValueError("must not hold control characters")
+        raise ValueError("must not contain control characters")
     if "." in names or ".." in names:
-        raise ValueError("must not have . or .. for a folder")
+        raise ValueError("must not contain . or .. as a name")
     return "/" + "/".join(names)
 
 
 def check_not_blank(value: str) -> str:
-    """The text as it is.
+    """Return the text unchanged.
 
     Raises:
-        ValueError: It is white space only.
+        ValueError: The text is blank.
     """
     if not value.strip():
         raise ValueError("must not be blank")
@@ -90,7 +90,7 @@ def check_not_blank(value: str) -> str:
 
 
 def normalize_stored_folder(value: object) -> Optional[str]:
-    """The folder that a server states, in the form of `normalize_folder`; None if it is none in that sense."""
+    """Return a folder from a server in its normal form; None if it is invalid."""
     if not isinstance(value, str) or CONTROL_CHARACTER.search(value):
         return None
     try:
@@ -100,23 +100,23 @@ def normalize_stored_folder(value: object) -> Optional[str]:
 
 
 def allow_extra(cls: _T) -> _T:
-    """Keep the keys that a newer server adds."""
+    """Keep unknown keys, which newer servers may add."""
     cls.__pydantic_config__ = {"extra": "allow"}  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue] - read by pydantic; written in the class body it upsets the type checkers
     return cls
 
 
 def forbid_extra(cls: _T) -> _T:
-    """Refuse keys that nobody would read; they are most often misspelt."""
+    """Reject unknown keys; most of them are typing errors."""
     cls.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue] - as above
     return cls
 
 
 class Limits:
-    """Limits of a value; pydantic reads them, too. Its own `Field` would have to be imported, which takes long.
+    """Limits of a value, which pydantic supports as well; importing its own `Field` takes long.
 
     Args:
-        limits: ``ge``, ``le`` or ``min_length``, as in the schemas of pydantic's core. A ``pattern`` is none of them:
-            an exception of a signal in the middle of one would be swallowed, and the value refused.
+        limits: ``ge``, ``le`` or ``min_length``, as in the schemas of pydantic's core. ``pattern`` is not supported: it
+            would swallow an exception from a signal handler and reject the value.
     """
 
     def __init__(self, **limits: Union[int, str]) -> None:
@@ -127,10 +127,10 @@ class Limits:
 
 
 class Normalized:
-    """A valid value is brought into one form; like pydantic's `AfterValidator`.
+    """Normalizes a valid value, like pydantic's `AfterValidator`.
 
     Args:
-        normalize: Returns the value in that form.
+        normalize: Returns the normalized value.
     """
 
     def __init__(self, normalize: Callable[[Any], Any]) -> None:
@@ -143,11 +143,11 @@ class Normalized:
 
 Timestamp = Annotated[str, Normalized(normalize_timestamp)]
 Number = Union[int, float]
-"""A number as the server wrote it: 5 stays 5, 5.0 stays 5.0."""
+"""A number as the server sent it: 5 stays 5, 5.0 stays 5.0."""
 
 NonEmptyStr = Annotated[str, Limits(min_length=1)]
 FolderPath = Annotated[str, Normalized(normalize_folder)]
-"""A folder that a caller names."""
+"""A folder as an argument."""
 Importance = Annotated[int, Limits(ge=1, le=10)]
 PositiveU32 = Annotated[int, Limits(ge=1, le=2**32 - 1)]
 Offset = Annotated[int, Limits(ge=0, le=2**32 - 1)]
@@ -156,4 +156,4 @@ MinScore = Union[Annotated[int, Limits(ge=0, le=1)], Annotated[float, Limits(ge=
 Days = Annotated[int, Limits(ge=0, le=36500)]
 Budget = Annotated[int, Limits(ge=0, le=2**53)]
 NonBlankStr = Annotated[str, Normalized(check_not_blank)]
-"""A text that is more than white space."""
+"""Text that is not blank."""

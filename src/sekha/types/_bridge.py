@@ -1,4 +1,4 @@
-"""The bridge's answers."""
+"""Responses of the bridge."""
 
 from typing import Dict, List, Optional
 
@@ -9,7 +9,7 @@ from sekha.types._base import Timestamp, allow_extra
 
 @allow_extra
 class ChatMessage(TypedDict):
-    """What a model said."""
+    """A message from a model."""
 
     role: str
     content: Optional[str]
@@ -17,7 +17,7 @@ class ChatMessage(TypedDict):
 
 @allow_extra
 class ChatChoice(TypedDict):
-    """One answer of a model."""
+    """One choice of a chat completion."""
 
     index: int
     message: ChatMessage
@@ -26,7 +26,7 @@ class ChatChoice(TypedDict):
 
 @allow_extra
 class Usage(TypedDict):
-    """Tokens used; None where the server does not count."""
+    """Token counts; None where the server does not report them."""
 
     prompt_tokens: Optional[int]
     completion_tokens: NotRequired[Optional[int]]
@@ -35,7 +35,7 @@ class Usage(TypedDict):
 
 @allow_extra
 class ChatCompletion(TypedDict):
-    """A chat completion, in OpenAI's shape."""
+    """A chat completion in OpenAI's format."""
 
     id: str
     object: str
@@ -47,7 +47,7 @@ class ChatCompletion(TypedDict):
 
 @allow_extra
 class ChatDelta(TypedDict, total=False):
-    """What a chunk adds to the message."""
+    """The part of the message that a chunk adds."""
 
     role: Optional[str]
     content: Optional[str]
@@ -55,7 +55,7 @@ class ChatDelta(TypedDict, total=False):
 
 @allow_extra
 class ChunkChoice(TypedDict):
-    """One choice in a chunk of a stream."""
+    """One choice of a chunk of a stream."""
 
     index: NotRequired[Optional[int]]
     delta: ChatDelta
@@ -64,7 +64,7 @@ class ChunkChoice(TypedDict):
 
 @allow_extra
 class ChatCompletionChunk(TypedDict):
-    """A piece of a streamed chat completion."""
+    """A chunk of a streamed chat completion."""
 
     choices: List[ChunkChoice]
     id: NotRequired[Optional[str]]
@@ -76,7 +76,7 @@ class ChatCompletionChunk(TypedDict):
 
 @allow_extra
 class EmbeddingItem(TypedDict):
-    """One vector in OpenAI's shape."""
+    """One embedding vector in OpenAI's format."""
 
     object: str
     index: int
@@ -85,7 +85,7 @@ class EmbeddingItem(TypedDict):
 
 @allow_extra
 class Embedding(TypedDict):
-    """Vectors of texts, in OpenAI's shape (``data``) and the bridge's (``embedding``: the first vector)."""
+    """Embedding vectors, in OpenAI's format (``data``) and the bridge's (``embedding``, the first vector)."""
 
     object: str
     data: List[EmbeddingItem]
@@ -98,7 +98,7 @@ class Embedding(TypedDict):
 
 @allow_extra
 class ModelInfo(TypedDict):
-    """A model that the bridge can use."""
+    """A model that is available to the bridge."""
 
     model_id: str
     provider_id: str
@@ -111,7 +111,7 @@ class ModelInfo(TypedDict):
 
 @allow_extra
 class RouteDecision(TypedDict):
-    """Which model the bridge would use for a task."""
+    """The model that the bridge selects for a task."""
 
     provider_id: str
     model_id: str
@@ -122,7 +122,7 @@ class RouteDecision(TypedDict):
 
 @allow_extra
 class CircuitBreaker(TypedDict):
-    """Whether a provider is being asked: ``closed`` (yes), ``open`` (not for a minute) or ``half_open``."""
+    """State of a circuit breaker: ``closed`` (requests pass), ``open`` (no requests for a minute) or ``half_open``."""
 
     state: str
     failure_count: NotRequired[Optional[int]]
@@ -133,7 +133,7 @@ class CircuitBreaker(TypedDict):
 
 @allow_extra
 class ProviderState(TypedDict):
-    """How a model provider is."""
+    """Health of a model provider."""
 
     provider_type: NotRequired[Optional[str]]
     circuit_breaker: NotRequired[Optional[CircuitBreaker]]
@@ -142,7 +142,7 @@ class ProviderState(TypedDict):
 
 @allow_extra
 class ProviderHealth(TypedDict):
-    """How the bridge's model providers are."""
+    """Health of the bridge's model providers."""
 
     providers: Dict[str, ProviderState]
     total_providers: int
@@ -152,7 +152,7 @@ class ProviderHealth(TypedDict):
 
 @allow_extra
 class BridgeSummary(TypedDict):
-    """A summary of texts."""
+    """A summary of texts from the bridge."""
 
     summary: str
     model: str
@@ -163,7 +163,7 @@ class BridgeSummary(TypedDict):
 
 @allow_extra
 class Extraction(TypedDict):
-    """Names and things found in a text, by kind."""
+    """Entities found in a text, by type."""
 
     entities: Dict[str, List[str]]
     model: str
@@ -171,7 +171,7 @@ class Extraction(TypedDict):
 
 @allow_extra
 class ImportanceScore(TypedDict):
-    """How important a conversation is, 1 to 10, and why."""
+    """Importance of a conversation, 1 to 10, with the reasoning."""
 
     score: float
     reasoning: str

@@ -1,4 +1,4 @@
-"""What the workflows with a model give: answers, and messages for a model, with the memories that they are made of."""
+"""Results of the workflows with a model: completions or messages, with the memories that they contain."""
 
 from typing import Any, List, Optional
 
@@ -10,9 +10,9 @@ from sekha.types._bridge import ChatCompletion
 
 @allow_extra
 class MemoryItem(TypedDict):
-    """A message that was put before a model, as it was stored; what is not known of it is None.
+    """A stored message that was added to a prompt; unknown values are None.
 
-    ``score`` is the similarity to the query where a search found it, and None in a context of the controller.
+    ``score`` is the similarity to the query for a search result, and None in a context from the controller.
     """
 
     content: str
@@ -27,9 +27,9 @@ class MemoryItem(TypedDict):
 
 @allow_extra
 class MemoryCompletion(ChatCompletion):
-    """A chat completion with its sources: the ``memories`` that were put before the model, in that order.
+    """A chat completion with its sources: the ``memories`` in the prompt, in order.
 
-    ``memory_error`` is there if the memory could not be asked, and that was to be ignored.
+    ``memory_error`` is present if the memory could not be searched and ``on_memory_error`` is ``"ignore"``.
     """
 
     memories: List[MemoryItem]
@@ -38,10 +38,10 @@ class MemoryCompletion(ChatCompletion):
 
 @allow_extra
 class BuiltMessages(TypedDict):
-    """What ``build_messages`` gives: ``messages`` for a model, and the ``memories`` in them, in that order.
+    """Result of ``build_messages``: ``messages`` for a model, and the ``memories`` in them, in order.
 
-    The messages are plain dictionaries with ``role`` and ``content``; clients of models have types of their own for
-    them, so checkers let them pass as anything. ``memory_error`` is as in `MemoryCompletion`.
+    The messages are plain dictionaries with ``role`` and ``content``, typed as `Any` since each model client defines
+    its own message types. ``memory_error`` is as in `MemoryCompletion`.
     """
 
     messages: List[Any]

@@ -1,4 +1,4 @@
-"""The controller's answers."""
+"""Responses of the controller."""
 
 from typing import Dict, List, Optional, Sequence
 
@@ -10,7 +10,7 @@ from sekha.types._messages import FoundBy, Message
 
 @allow_extra
 class Replaced(TypedDict):
-    """The conversation that another one was to replace: its id, and what was done with it."""
+    """The replaced conversation: its ID, and what was done with it."""
 
     id: str
     how: Literal["deleted", "archived", "unchanged"]
@@ -20,7 +20,7 @@ class Replaced(TypedDict):
 class Conversation(TypedDict):
     """A conversation, without its messages; ``id`` and ``conversation_id`` are the same.
 
-    ``already_stored`` is there after ``create_conversation(..., skip_existing=True)``, and ``replaced`` after
+    ``already_stored`` is present after ``create_conversation(..., skip_existing=True)``, ``replaced`` after
     ``replace_conversation``.
     """
 
@@ -39,7 +39,7 @@ class Conversation(TypedDict):
 
 @allow_extra
 class ConversationMetadata(TypedDict):
-    """What a list says about a conversation beside its label and folder."""
+    """Metadata of a conversation in a list."""
 
     folder: NotRequired[Optional[str]]
     status: NotRequired[Optional[str]]
@@ -48,7 +48,7 @@ class ConversationMetadata(TypedDict):
 
 @allow_extra
 class ConversationListItem(TypedDict):
-    """A conversation in a list; ``timestamp`` is its last change, ``id`` and ``conversation_id`` are the same."""
+    """A conversation in a list; ``timestamp`` is its last update, ``id`` and ``conversation_id`` are the same."""
 
     id: str
     conversation_id: str
@@ -60,7 +60,7 @@ class ConversationListItem(TypedDict):
 
 @allow_extra
 class ConversationListResponse(TypedDict):
-    """One page of conversations, the last changed first."""
+    """A page of conversations, most recently updated first."""
 
     results: List[ConversationListItem]
     total: int
@@ -70,14 +70,14 @@ class ConversationListResponse(TypedDict):
 
 @allow_extra
 class ConversationCount(TypedDict):
-    """The answer of the count route."""
+    """Number of conversations."""
 
     count: int
 
 
 @allow_extra
 class SearchMetadata(TypedDict):
-    """What the controller says about a hit."""
+    """Metadata of a search result."""
 
     role: NotRequired[Optional[str]]
     timestamp: NotRequired[Optional[Timestamp]]
@@ -85,7 +85,7 @@ class SearchMetadata(TypedDict):
 
 @allow_extra
 class SearchResult(TypedDict):
-    """A message that was found; ``score`` is a similarity, higher is better; ``found_by`` is there with ``hybrid``."""
+    """A search result; ``score`` is a similarity (higher is better), ``found_by`` is present with ``hybrid``."""
 
     conversation_id: str
     message_id: str
@@ -101,10 +101,10 @@ class SearchResult(TypedDict):
 
 @allow_extra
 class QueryResponse(TypedDict):
-    """Hits of a search, best first.
+    """Search results, best first.
 
-    ``truncated`` is there when filters were applied, ``below_min_score`` when there was a ``min_score``, and
-    ``words_error`` when the full-text search of a hybrid search failed.
+    ``truncated`` is present with filters, ``below_min_score`` with ``min_score``, and ``words_error`` if the full-text
+    search of a hybrid search failed.
     """
 
     results: List[SearchResult]
@@ -118,7 +118,7 @@ class QueryResponse(TypedDict):
 
 @allow_extra
 class FullTextResponse(TypedDict):
-    """Messages that hold the words; ``truncated`` is there in the view of a folder."""
+    """Results of a full-text search; ``truncated`` is present in the view of a folder."""
 
     results: List[Message]
     total: int
@@ -137,7 +137,7 @@ class SummaryResponse(TypedDict):
 
 @allow_extra
 class PruneSuggestion(TypedDict):
-    """A conversation that has not been used for long."""
+    """A conversation that has not been used for a long time."""
 
     id: str
     conversation_id: str
@@ -152,7 +152,7 @@ class PruneSuggestion(TypedDict):
 
 @allow_extra
 class PruneResponse(TypedDict):
-    """What pruning would put away."""
+    """Conversations that pruning suggests to archive."""
 
     suggestions: List[PruneSuggestion]
     total: int
@@ -160,7 +160,7 @@ class PruneResponse(TypedDict):
 
 @allow_extra
 class LabelSuggestion(TypedDict):
-    """A label that would fit, with the confidence as a fraction."""
+    """A suggested label, with its confidence from 0 to 1."""
 
     label: str
     confidence: float
@@ -170,7 +170,7 @@ class LabelSuggestion(TypedDict):
 
 @allow_extra
 class ServiceCheck(TypedDict):
-    """How a part of a service is."""
+    """Health of a part of a service."""
 
     status: str
 
@@ -180,7 +180,7 @@ class ServiceHealth(TypedDict):
     """Health of a service.
 
     ``status`` is ``healthy``, ``degraded``, ``unhealthy``, ``unreachable``, ``unauthorized``, ``not_configured`` or
-    ``unknown``, where it was not asked; ``checks`` has its parts, ``error`` the reason where there is one.
+    ``unknown`` (not checked). ``checks`` has the health of its parts, ``error`` the reason if there is one.
     """
 
     status: str
@@ -190,12 +190,12 @@ class ServiceHealth(TypedDict):
 
 
 class SearchResults(List[SearchResult]):
-    """What ``store_and_query`` gives: the hits as a list, and what was stored.
+    """Result of ``store_and_query``: a list of search results, with the stored conversation.
 
     Attributes:
         conversation: The conversation that was stored.
-        related: The hits without those of the stored conversation.
-        below_min_score: How many hits ``min_score`` left out.
+        related: The results from other conversations.
+        below_min_score: Number of results that ``min_score`` excluded.
     """
 
     below_min_score: int = 0

@@ -1,4 +1,4 @@
-"""What the deletion of a folder tells."""
+"""Report of the deletion of a folder."""
 
 from typing import List
 
@@ -9,7 +9,7 @@ from sekha.types._base import allow_extra
 
 @allow_extra
 class DeletionFailure(TypedDict):
-    """A conversation that was not deleted; it may be all the same where ``may_have_been_applied`` is True."""
+    """A failed deletion; the conversation may be deleted nevertheless if ``may_have_been_applied`` is True."""
 
     id: str
     label: str
@@ -19,10 +19,10 @@ class DeletionFailure(TypedDict):
 
 @allow_extra
 class DeletionReport(TypedDict):
-    """What ``delete_conversations`` did, or would do.
+    """Report of ``delete_conversations``, or of its dry run.
 
-    ``found`` is the number of conversations in the folder, ``deleted`` and ``archived`` have ids. ``cannot_delete`` is
-    True where this client knows that the server cannot delete.
+    ``found`` is the number of conversations in the folder; ``deleted`` and ``archived`` list IDs. ``cannot_delete`` is
+    True if the server is known not to support deletion.
     """
 
     found: int

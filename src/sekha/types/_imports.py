@@ -1,4 +1,4 @@
-"""What an import tells."""
+"""Reports of imports and syncs."""
 
 from typing import Dict, List, NamedTuple, Optional
 
@@ -8,10 +8,10 @@ from sekha.types._base import allow_extra
 
 
 class UnreadableConversation(NamedTuple):
-    """A conversation of an export that cannot be read.
+    """An unreadable conversation in an export.
 
     Attributes:
-        place: Where it stands: file and number or line, with its title where it has one.
+        place: Its position: file and number or line, with its title if it has one.
         problem: What is wrong with it.
     """
 
@@ -23,8 +23,8 @@ class UnreadableConversation(NamedTuple):
 class ImportFailure(TypedDict):
     """A conversation that was not imported.
 
-    ``position`` counts from 1; ``place`` says where it stands in an export, else None. ``may_have_been_applied`` is
-    True where it may be in the memory all the same: the next run with the same journal looks.
+    ``position`` counts from 1; ``place`` is its position in an export, else None. ``may_have_been_applied`` is True if
+    it may be stored nevertheless; the next run with the same journal checks this.
     """
 
     position: int
@@ -36,9 +36,9 @@ class ImportFailure(TypedDict):
 
 @allow_extra
 class ImportSplit(TypedDict):
-    """A conversation that was too large for the server, and is stored in ``parts``, such as ``A long year (2 of 3)``.
+    """A conversation that is too large for the server and is stored in ``parts``, such as ``A long year (2 of 3)``.
 
-    ``position`` counts from 1; ``place`` says where it stands in an export, else None; ``label`` is that of the whole.
+    ``position`` counts from 1; ``place`` is its position in an export, else None; ``label`` is the label of the whole.
     """
 
     position: int
@@ -49,7 +49,7 @@ class ImportSplit(TypedDict):
 
 @allow_extra
 class ImportWait(TypedDict):
-    """What an import waits for: ``reason`` as in `sekha.WaitEvent`, and for how many ``seconds``."""
+    """A wait during an import: ``reason`` as in `sekha.WaitEvent`, and its duration in ``seconds``."""
 
     reason: str
     seconds: float
@@ -57,9 +57,9 @@ class ImportWait(TypedDict):
 
 @allow_extra
 class ImportProgress(TypedDict):
-    """How far an import is: ``seen`` is the sum of all other numbers, those of the report among them.
+    """Import progress; ``seen`` is the sum of the other counts, including those of the report.
 
-    ``waiting`` is there when a wait of more than a second begins, and at no other time.
+    ``waiting`` is present only when a wait of more than a second starts.
     """
 
     seen: int
@@ -72,17 +72,17 @@ class ImportProgress(TypedDict):
 
 @allow_extra
 class ImportChange(TypedDict):
-    """What became of a chat that is not as it was at an earlier import, or was not whole in the memory.
+    """A chat that has changed since an earlier import, or was only partly stored.
 
-    ``place`` says where it stands in an export, else None; ``label`` is that under which it is stored now. ``action``:
+    ``place`` is its position in an export, else None; ``label`` is its label now. ``action`` is one of:
 
-    - ``grown``: it is stored with its new messages, in place of its earlier version
-    - ``continued``: its new messages are stored as ``label``, beside the earlier ones, since the server cannot delete
-    - ``renamed``: its label or folder has changed, and it stays the same conversation
-    - ``replaced``: earlier messages have changed; it is stored in place of its earlier version
-    - ``mended``: only a part was in the memory, since storing it was interrupted; now all of it is
-    - ``restored``: it was deleted in the memory and has changed since, and is stored again
-    - ``gone``: it was deleted in the memory and has another label now; it does not come back
+    - ``grown``: it has new messages; the new version replaces the earlier one
+    - ``continued``: its new messages are stored separately under ``label``, since the server cannot delete
+    - ``renamed``: its label or folder has changed; it is still the same conversation
+    - ``replaced``: earlier messages have changed; the new version replaces the earlier one
+    - ``mended``: it was only partly stored, since an earlier import was interrupted; now it is complete
+    - ``restored``: it was deleted on the server and has changed since; it is stored again
+    - ``gone``: it was deleted on the server, and only its label has changed; it is not stored again
     """
 
     place: Optional[str]
@@ -92,14 +92,14 @@ class ImportChange(TypedDict):
 
 @allow_extra
 class ImportReport(ImportProgress):
-    """What an import did, and what it could not do. There is no ``waiting`` in it.
+    """Report of an import; without ``waiting``.
 
     ``seen`` is the sum of ``stored`` (new), ``already_stored`` (unchanged since an earlier import), ``grown`` (more
     messages), ``renamed`` (another label or folder), ``replaced`` (other messages), ``empty`` and ``failed``.
-    ``changes`` lists what is neither new nor unchanged. ``left_out`` counts, by kind, what was left out of the
-    conversations that were seen, and files that were not read: ``hidden`` and ``tools`` are messages, ``replaced
-    characters`` characters that were broken, ``earlier versions`` chats of which a later version is stored. ``split``
-    lists those that were stored in parts; each is counted once.
+    ``changes`` lists conversations that are neither new nor unchanged. ``left_out`` counts, by kind, skipped content
+    and files that were not read: ``hidden`` and ``tools`` are messages, ``replaced characters`` are invalid characters,
+    ``earlier versions`` are chats of which a later version is stored. ``split`` lists conversations that were stored in
+    parts; each is counted once.
     """
 
     grown: int
@@ -113,9 +113,9 @@ class ImportReport(ImportProgress):
 
 @allow_extra
 class SyncChange(TypedDict):
-    """What became, or would become, of a note: ``place`` is its file, ``label`` is None where the file is gone.
+    """A change of a note, done or planned: ``place`` is its file, ``label`` is None if the file is gone.
 
-    ``gone`` means that the file is not there any more and its conversation still is.
+    ``gone`` means that the file no longer exists and its conversation still does.
     """
 
     place: str
@@ -125,11 +125,12 @@ class SyncChange(TypedDict):
 
 @allow_extra
 class SyncReport(ImportProgress):
-    """What `sync_notes` did, or would do.
+    """Report of `sync_notes`, or of its dry run.
 
-    ``seen`` is the sum of ``stored`` (new notes), ``replaced`` (their text has changed), ``moved`` (their label,
-    folder or file has), ``already_stored`` (nothing has), ``empty`` and ``failed``. Notes whose files are gone are not
-    among them: ``deleted``, ``archived`` and ``gone``. ``left_out`` counts files that are no notes, by kind.
+    ``seen`` is the sum of ``stored`` (new notes), ``replaced`` (the text has changed), ``moved`` (the label, folder or
+    file has changed), ``already_stored`` (unchanged), ``empty`` and ``failed``. ``deleted``, ``archived`` and ``gone``
+    count notes whose files no longer exist, which are not in ``seen``. ``left_out`` counts files that are not notes, by
+    kind.
     """
 
     replaced: int

@@ -1,4 +1,4 @@
-"""The MCP tools' answers."""
+"""Responses of the MCP tools."""
 
 from typing import List, Optional
 
@@ -11,7 +11,7 @@ from sekha.types._messages import Message
 
 @allow_extra
 class MemoryStored(TypedDict):
-    """What ``memory_store`` stored."""
+    """Result of ``memory_store``."""
 
     id: str
     conversation_id: str
@@ -21,10 +21,10 @@ class MemoryStored(TypedDict):
 
 @allow_extra
 class MemorySearchResponse(TypedDict):
-    """Hits of ``memory_search``, best first.
+    """Results of ``memory_search``, best first.
 
-    ``truncated`` is there when filters were applied, ``below_min_score`` when there was a ``min_score``, and
-    ``words_error`` when the full-text search of a hybrid search failed.
+    ``truncated`` is present with filters, ``below_min_score`` with ``min_score``, and ``words_error`` if the full-text
+    search of a hybrid search failed.
     """
 
     query: str
@@ -38,7 +38,7 @@ class MemorySearchResponse(TypedDict):
 
 @allow_extra
 class MemoryUpdated(TypedDict):
-    """What ``memory_update`` changed."""
+    """Result of ``memory_update``."""
 
     id: str
     conversation_id: str
@@ -48,7 +48,7 @@ class MemoryUpdated(TypedDict):
 
 @allow_extra
 class MemoryContext(TypedDict):
-    """What the memory knows about a conversation, without its messages."""
+    """Metadata of a conversation, without its messages."""
 
     id: str
     conversation_id: str
@@ -64,7 +64,7 @@ class MemoryContext(TypedDict):
 
 @allow_extra
 class ExportedConversation(TypedDict):
-    """The conversation of an export."""
+    """The conversation in an export."""
 
     id: str
     conversation_id: str
@@ -78,7 +78,7 @@ class ExportedConversation(TypedDict):
 
 @allow_extra
 class MemoryExport(TypedDict):
-    """A conversation with its messages; ``content`` is there for ``format="markdown"``."""
+    """A conversation with its messages; ``content`` is present for ``format="markdown"``."""
 
     conversation: ExportedConversation
     messages: List[Message]
@@ -89,7 +89,7 @@ class MemoryExport(TypedDict):
 
 @allow_extra
 class MemoryPruneResponse(TypedDict):
-    """What ``memory_prune`` suggests to put away."""
+    """Conversations that ``memory_prune`` suggests to archive."""
 
     suggestions: List[PruneSuggestion]
     total_suggestions: int
@@ -100,7 +100,7 @@ class MemoryPruneResponse(TypedDict):
 
 @allow_extra
 class ServerStats(TypedDict):
-    """What a server says of ``memory_stats``; the rest of `MemoryStats` is counted by the client."""
+    """The server's response to ``memory_stats``; the client counts the rest of `MemoryStats`."""
 
     total_conversations: int
     average_importance: float
@@ -111,10 +111,10 @@ class ServerStats(TypedDict):
 
 @allow_extra
 class MemoryStats(TypedDict):
-    """Numbers about a memory; ``total_messages`` is None where it was not counted.
+    """Statistics; ``total_messages`` is None if messages were not counted.
 
-    ``searchable_messages`` is how many messages have a vector of the current embedding model, and so are found by it;
-    the local server tells it where there is no filter.
+    ``searchable_messages`` is the number of messages with a vector of the current embedding model, which semantic
+    search can find; the local server reports it if there is no filter.
     """
 
     total_conversations: int

@@ -1,4 +1,4 @@
-"""Messages, and the words that they and their conversations use."""
+"""Messages, and the enumerations of messages and conversations."""
 
 from enum import Enum
 from typing import List, Optional, Union
@@ -9,7 +9,7 @@ from sekha.types._base import Timestamp, allow_extra
 
 
 class MessageRole(str, Enum):
-    """Who speaks in a message."""
+    """Role of a message."""
 
     SYSTEM = "system"
     USER = "user"
@@ -19,14 +19,14 @@ class MessageRole(str, Enum):
 
 
 class ConversationStatus(str, Enum):
-    """Whether a conversation is in use or put away."""
+    """Status of a conversation: active or archived."""
 
     ACTIVE = "active"
     ARCHIVED = "archived"
 
 
 class SummaryLevel(str, Enum):
-    """How far back a summary looks."""
+    """Period that a summary covers."""
 
     DAILY = "daily"
     WEEKLY = "weekly"
@@ -34,7 +34,7 @@ class SummaryLevel(str, Enum):
 
 
 class PruneRecommendation(str, Enum):
-    """What the controller advises for an old conversation."""
+    """The controller's recommendation for an old conversation."""
 
     KEEP = "keep"
     ARCHIVE = "archive"
@@ -42,7 +42,7 @@ class PruneRecommendation(str, Enum):
 
 @allow_extra
 class ImageURL(TypedDict):
-    """Where an image is: an address, or ``data:`` with the image itself."""
+    """URL of an image, or a ``data:`` URL with the image itself."""
 
     url: str
     detail: NotRequired[Optional[str]]
@@ -50,7 +50,7 @@ class ImageURL(TypedDict):
 
 @allow_extra
 class ContentPart(TypedDict):
-    """A piece of a message: ``{"type": "text", "text": ...}`` or ``{"type": "image_url", "image_url": ...}``."""
+    """A part of a message: ``{"type": "text", "text": ...}`` or ``{"type": "image_url", "image_url": ...}``."""
 
     type: str
     text: NotRequired[Optional[str]]
@@ -58,16 +58,16 @@ class ContentPart(TypedDict):
 
 
 MessageContent = Union[str, List[ContentPart]]
-"""What a message says: a text, or parts of text and images."""
+"""Content of a message: text, or a list of parts with text and images."""
 
 
 FoundBy = Literal["meaning", "words", "both"]
-"""What found a message: the search by meaning, the full-text search, or both."""
+"""How a message was found: by semantic search, by full-text search, or by both."""
 
 
 @allow_extra
 class Citation(TypedDict):
-    """Where a remembered message comes from."""
+    """Origin of a stored message."""
 
     label: str
     folder: str
@@ -76,17 +76,17 @@ class Citation(TypedDict):
 
 @allow_extra
 class MessageMetadata(TypedDict):
-    """What the controller says about a message."""
+    """Metadata of a message from the controller."""
 
     citation: NotRequired[Optional[Citation]]
 
 
 @allow_extra
 class Message(TypedDict):
-    """A message; the keys after ``content`` are there when it comes from the memory.
+    """A message; the keys after ``content`` are present on stored messages.
 
-    ``score`` and ``found_by`` are there when a search of this library found it, ``label`` and ``folder`` when a
-    full-text search in the view of a folder did.
+    ``score`` and ``found_by`` are present on search results of this library, ``label`` and ``folder`` on results of a
+    full-text search in the view of a folder.
     """
 
     role: str

@@ -1,4 +1,4 @@
-"""What the calls take."""
+"""Types of requests."""
 
 from typing import List
 
@@ -21,12 +21,12 @@ from sekha.types._base import (
 from sekha.types._messages import MessageContent
 
 Role = Literal["system", "user", "assistant", "function", "tool"]
-"""The words of `MessageRole`."""
+"""The values of `MessageRole`."""
 
 
 @allow_extra
 class InputMessage(TypedDict):
-    """A message as it is sent: a role and a content; other keys go along."""
+    """A message to store: a role and a content; other keys are sent as well."""
 
     role: NonEmptyStr
     content: MessageContent
@@ -34,7 +34,7 @@ class InputMessage(TypedDict):
 
 @forbid_extra
 class CreateConversationRequest(TypedDict, total=False):
-    """What ``create_conversation`` takes."""
+    """Arguments of ``create_conversation``."""
 
     label: NonEmptyStr
     folder: FolderPath
@@ -44,7 +44,7 @@ class CreateConversationRequest(TypedDict, total=False):
 
 @forbid_extra
 class Filters(TypedDict, total=False):
-    """What the hits of a search can be narrowed by; all given ones must hold."""
+    """Search filters; all of them must match."""
 
     label: NonEmptyStr
     labels: List[str]
@@ -60,7 +60,7 @@ class Filters(TypedDict, total=False):
 
 @forbid_extra
 class QueryRequest(TypedDict):
-    """What ``query`` takes."""
+    """Arguments of ``query``."""
 
     query: NonBlankStr
     limit: NotRequired[PositiveU32]
@@ -72,7 +72,7 @@ class QueryRequest(TypedDict):
 
 @forbid_extra
 class ContextAssembleRequest(TypedDict):
-    """What ``assemble_context`` takes."""
+    """Arguments of ``assemble_context``."""
 
     query: NonBlankStr
     context_budget: NotRequired[Budget]
@@ -86,7 +86,7 @@ class ContextAssembleRequest(TypedDict):
 
 @forbid_extra
 class PruneRequest(TypedDict, total=False):
-    """What ``prune_dry_run`` takes."""
+    """Arguments of ``prune_dry_run``."""
 
     threshold_days: Days
     limit: PositiveU32
@@ -94,7 +94,7 @@ class PruneRequest(TypedDict, total=False):
 
 @forbid_extra
 class MemorySearchRequest(Filters):
-    """What ``memory_search`` takes."""
+    """Arguments of ``memory_search``."""
 
     query: NonBlankStr
     limit: NotRequired[PositiveU32]
@@ -106,7 +106,7 @@ class MemorySearchRequest(Filters):
 
 @forbid_extra
 class MemoryStatsRequest(TypedDict, total=False):
-    """What ``memory_stats`` takes; without a key: everything."""
+    """Arguments of ``memory_stats``; without a key, everything is counted."""
 
     folder: FolderPath
     subfolders: bool

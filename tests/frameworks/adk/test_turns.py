@@ -226,8 +226,8 @@ async def test_a_memory_that_is_down_lets_the_run_go_on_and_the_model_know(
         warnings.simplefilter("always", SekhaWarning)
         events = await shop.turn(ASKED)
     assert [str(warning.message).split(":")[0] for warning in warned] == [
-        "the memory could not be asked, and nothing is recalled",
-        "what was said is not remembered",
+        "the memory search failed, and nothing is recalled",
+        "the turn was not stored",
     ]
     assert [event.content.parts[0].text for event in events] == ["Noted."]
     block, question = shop.model.given[0].contents

@@ -409,8 +409,8 @@ async def test_the_run_goes_on_if_the_memory_is_down(faulty_shop: Shop, faulty: 
     assert result["messages"][-1].content == "I see."
     assert "unavailable" in str(faulty_shop.model.seen[0][0].content)
     assert [str(one.message).partition(":")[0] for one in caught] == [
-        "the memory could not be asked, and nothing is recalled",
-        "what was said is not remembered",
+        "the memory search failed, and nothing is recalled",
+        "the turn was not stored",
     ]
     if faulty_shop.kind == "blocking":  # else there are tasks and threads between
         assert {Path(one.filename).parent for one in caught} == {Path(__file__).parent}
@@ -484,6 +484,6 @@ async def test_an_async_memory_is_refused_in_blocking_calls(faulty: ScriptedSekh
         memory = AsyncMemory(client, Scope("shop", "ann"))
         model = ScriptedModel()
         agent = create_agent(model, middleware=[SekhaMemoryMiddleware(memory)])
-        with pytest.raises(SekhaValidationError, match=r"^memory: is an AsyncMemory, which blocking calls cannot use"):
+        with pytest.raises(SekhaValidationError, match=r"^memory: is an AsyncMemory, which sync calls cannot use"):
             await anyio.to_thread.run_sync(lambda: agent.invoke({"messages": [HumanMessage(WHEN)]}))
     assert (faulty.requests, model.seen) == ([], [])

@@ -130,7 +130,7 @@ async def test_documents_of_one_user_are_not_found_by_another(shop: Shop) -> Non
 
 async def test_a_failed_search_is_reported(faulty_shop: Shop, faulty: ScriptedSekha) -> None:
     with faulty.refusing():
-        with pytest.warns(SekhaWarning, match="the memory could not be asked"):
+        with pytest.warns(SekhaWarning, match="the memory search failed"):
             assert await faulty_shop.invoke(SekhaRetriever(faulty_shop.memory()), WHEN) == []
         with pytest.raises(SekhaConnectionError):
             await faulty_shop.invoke(SekhaRetriever(faulty_shop.memory(on_error="raise")), WHEN)
@@ -144,7 +144,7 @@ async def test_an_async_memory_is_refused_in_blocking_calls(faulty: ScriptedSekh
             lambda: memory_tools(memory)[0].invoke({"query": WHEN}),
         ]
         for attempt in blocking:
-            with pytest.raises(SekhaValidationError, match=r"^memory: is an AsyncMemory, which blocking calls cannot"):
+            with pytest.raises(SekhaValidationError, match=r"^memory: is an AsyncMemory, which sync calls cannot"):
                 await anyio.to_thread.run_sync(attempt)
     assert faulty.requests == []
 
@@ -189,7 +189,7 @@ async def test_an_agent_searches_and_remembers(shop: Shop) -> None:
     assert FRIDAYS in found["c1"][1]
     assert (found["c1"][0], found["c2"]) == ("success", ("success", "Remembered."))
     assert found["c3"] == ("error", "limit: must be at most 20")
-    assert found["c4"] == ("error", "query: is missing")
+    assert found["c4"] == ("error", "query: is required")
     assert found["c5"][0] == "error"
     assert found["c5"][1].startswith("user: ")
     assert shown(shop.model.seen[1])[-1][1] == found["c5"][1]

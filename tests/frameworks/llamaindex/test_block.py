@@ -127,5 +127,5 @@ async def test_two_blocks_have_names(shop: Shop) -> None:
 async def test_it_shows_no_key_and_cannot_be_pickled(shop: Shop) -> None:
     block = SekhaMemoryBlock(shop.memory())
     assert REST_KEY not in f"{block!r}{block.model_dump()}"
-    with pytest.raises(TypeError, match="make a client in each process"):
+    with pytest.raises(TypeError, match="create a client in each process"):
         pickle.dumps(block)

@@ -20,7 +20,7 @@ from .scripted import ScriptedLLM
 from .shop import Shop
 
 FRIDAYS, ASKED = "We ship on Fridays.", "When do we ship?"
-REFUSED = "^memory: is an AsyncMemory, which blocking calls cannot use; give a Memory, or use the async calls"
+REFUSED = "^memory: is an AsyncMemory, which sync calls cannot use; pass a Memory, or use the async calls"
 
 
 @pytest.mark.parametrize("asked", [ASKED, QueryBundle(ASKED)])
@@ -122,4 +122,4 @@ async def test_a_model_is_told_of_its_mistakes(shop: Shop) -> None:
     llm = ScriptedLLM(("search_memory", {"query": "tea", "limit": 100}), ("remember", {}), "Sorry.")
     await FunctionAgent(llm=llm, tools=memory_tools(shop.memory())).run("Hello!")
     assert llm.seen[1][-1] == ("tool", "limit: must be at most 20")
-    assert llm.seen[2][-1] == ("tool", "text: is missing")
+    assert llm.seen[2][-1] == ("tool", "text: is required")

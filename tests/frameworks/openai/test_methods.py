@@ -55,10 +55,10 @@ def test_what_is_refused_says_what_is_covered() -> None:
         made = adapter.with_memory(mine, Memory(client, Scope("shop", "ann")))
         with pytest.raises(SekhaValidationError) as caught:
             made.completions.create(model="a-model", prompt="Hello")
-        assert str(caught.value).startswith("POST /completions: is not covered; a client with memory covers ")
-        assert "chat.completions and responses. Use your client without memory" in str(caught.value)
+        assert str(caught.value).startswith("POST /completions: is not supported; a client with memory supports ")
+        assert "chat.completions and responses. Use the client without memory" in str(caught.value)
         if "responses.connect" in adapter._CONNECTIONS and hasattr(mine.responses, "connect"):
-            with pytest.raises(SekhaValidationError, match=r"responses\.connect: is not covered"):
+            with pytest.raises(SekhaValidationError, match=r"responses\.connect: is not supported"):
                 made.responses.connect()
             assert "create" in dir(made.responses)
         with pytest.raises(AttributeError):

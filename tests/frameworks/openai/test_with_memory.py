@@ -144,7 +144,7 @@ class TestCompletions(ChatClientTests):
 
     async def test_several_answers_are_refused(self, world: World) -> None:
         for options in ({"n": 2}, {"extra_body": {"n": 2}}):
-            with pytest.raises(SekhaValidationError, match="which of several answers") as caught:
+            with pytest.raises(SekhaValidationError, match="which one to store") as caught:
                 await settled(self.dialect.ask(world.client(), [user(FACT)], **options))
             assert caught.value.field == "n"
         world.reply(self.dialect.says("Noted."))
@@ -180,7 +180,7 @@ class TestCompletions(ChatClientTests):
         assert world.stored()[1:] == [[("user", QUESTION), ("assistant", self.dialect.text_of(result))]]
         result = await settled(self.dialect.ask(client, [user(f"{QUESTION} Tell me.")], stream=True))
         if world.kind == "async":  # the bridge 0.2 does not stream, and this library sees nothing at all
-            with pytest.warns(match="not complete"):
+            with pytest.warns(match="is incomplete"):
                 assert [chunk async for chunk in chunks_of(result)] == []
         else:
             text = "".join([one.choices[0].delta.content or "" async for one in chunks_of(result) if one.choices])
@@ -248,7 +248,7 @@ class TestResponses(ChatClientTests):
     async def test_a_failed_response_is_not_remembered(self, world: World) -> None:
         failed = {**self.dialect.says("I"), "status": "failed"}
         world.reply(failed)
-        with pytest.warns(match="not complete"):
+        with pytest.warns(match="is incomplete"):
             await settled(self.dialect.ask(world.client(), [user(FACT)]))
         assert world.stored() == []
 

@@ -651,7 +651,7 @@ async def test_a_call_that_cannot_be_made_is_a_result_for_the_model(client: Asyn
     model = Scripted([calls("search_memory", '{"limit": 3}')], [calls("remember", "no JSON", "c2")], [says("Well.")])
     await Runner.run(Agent("a", model=model, tools=[*memory_tools(AsyncMemory(client, ANN))]), "What do I like?")
     results = [item["output"] for item in model.inputs[-1] if item.get("type") == "function_call_output"]
-    assert results[0] == "query: is missing"
+    assert results[0] == "query: is required"
     assert "JSON" in results[1]
     assert await stored(client) == []
 

@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution of the version that is installed, unpacked."""
     installed = version("openai-agents")
     if installed not in HASHES:
-        pytest.skip(f"the hash of the source distribution of openai-agents {installed} is not known here")
+        pytest.skip(f"the hash of the source distribution of openai-agents {installed} is not a known argument")
     into = tmp_path_factory.mktemp("sdist")
     requirements = into / "requirements.txt"
     requirements.write_text(f"openai-agents=={installed} --hash=sha256:{HASHES[installed]}\n", "utf-8")

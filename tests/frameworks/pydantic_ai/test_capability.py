@@ -555,7 +555,7 @@ async def test_a_wrong_call_of_a_tool_is_told_to_the_model(ann: AsyncMemory) -> 
         ToolCallPart("search_memory", {"limit": 3}), ToolCallPart("search_memory", {"query": "ship"}), "Well."
     )
     result = await Agent(script.model, capabilities=[SekhaMemory(ann, tools=True)]).run("Hello!")
-    assert "query: is missing" in str(script.requests[1])
+    assert "query: is required" in str(script.requests[1])
     assert "Fridays" in str(script.requests[2][-1])
     assert result.output == "Well."
 

@@ -167,8 +167,8 @@ def test_the_servers_own_words_are_found_in_every_form(body: str, message: str, 
 
 
 def test_an_empty_answer_says_so() -> None:
-    assert error_from_response("GET", "/x", 404, {}, b"").message == "Not Found (the answer was empty)"
-    assert error_from_response("GET", "/x", 404, {}, b" \n ").message == "Not Found (the answer was empty)"
+    assert error_from_response("GET", "/x", 404, {}, b"").message == "Not Found (the response was empty)"
+    assert error_from_response("GET", "/x", 404, {}, b" \n ").message == "Not Found (the response was empty)"
     assert "599" in error_from_response("GET", "/x", 599, {}, b"").message
 
 

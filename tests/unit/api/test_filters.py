@@ -175,7 +175,7 @@ def test_a_conversation_that_is_in_no_list_is_not_archived() -> None:
 
 @pytest.mark.parametrize("subfolders", [True, False])
 def test_subfolders_of_no_folder_are_refused(subfolders: bool) -> None:
-    with pytest.raises(SekhaValidationError, match="needs a folder") as caught:
+    with pytest.raises(SekhaValidationError, match="requires a folder") as caught:
         parse_filters({"subfolders": subfolders}, "")
     assert (caught.value.field, caught.value.sent) == ("subfolders", False)
 

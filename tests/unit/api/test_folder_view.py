@@ -151,10 +151,10 @@ def test_an_argument_becomes_a_folder_inside(folder: str, expected: str) -> None
         ("/users/ann2", "must be inside /users/ann"),
         ("/", "must be inside /users/ann"),
         (Place.USERS, "must be inside /users/ann"),
-        ("/users/ann/../bob", "must not have . or .."),
-        ("../bob", "must not have . or .."),
-        (".", "must not have . or .."),
-        ("a\tb", "must not hold control characters"),
+        ("/users/ann/../bob", "must not contain . or .."),
+        ("../bob", "must not contain . or .."),
+        (".", "must not contain . or .."),
+        ("a\tb", "must not contain control characters"),
         ("", "must not be blank"),
         (" ", "must not be blank"),
     ],
@@ -216,5 +216,5 @@ def test_errors_of_a_view() -> None:
     assert (error.status_code, error.body, error.code, error.sent) == (404, None, None, True)
     refused = ANN.refusal("metrics")
     assert isinstance(refused, SekhaConfigError)
-    assert str(refused).startswith("metrics() is about the whole memory")
+    assert str(refused).startswith("metrics() applies to the whole memory")
     assert not refused.sent

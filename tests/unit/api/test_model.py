@@ -194,7 +194,7 @@ def test_any_refusal_with_any_body_is_an_error_of_ours(endpoint: Endpoint[Any]) 
         (endpoints.TASKS, ["a", 5], "[1]"),
         (endpoints.COUNT_CONVERSATIONS, {"count": "5"}, "count"),
         (endpoints.COUNT_CONVERSATIONS, {"count": True}, "count"),
-        (endpoints.COUNT_CONVERSATIONS, [], "the answer"),
+        (endpoints.COUNT_CONVERSATIONS, [], "the response"),
     ],
 )
 def test_the_first_wrong_place_of_an_answer_is_named(endpoint: Endpoint[Any], body: Any, place: str) -> None:

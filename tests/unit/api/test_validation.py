@@ -162,7 +162,7 @@ def test_a_dictionary_and_keywords_may_be_mixed_and_a_keyword_wins() -> None:
 
 @pytest.mark.parametrize("what", ["text", 5, [("label", "x")]])
 def test_what_stands_for_the_dictionary_must_be_one(what: object) -> None:
-    with pytest.raises(SekhaValidationError, match="request: a dictionary is needed") as caught:
+    with pytest.raises(SekhaValidationError, match="request: must be a dictionary") as caught:
         merge_arguments(what, {}, "request")
     assert caught.value.field == "request"
 

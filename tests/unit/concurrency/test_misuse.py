@@ -51,7 +51,7 @@ class TheirThing(Thing):
 
 @only_where_words_are_ours
 def test_with_on_the_async_flavour_names_the_blocking_one() -> None:
-    with pytest.raises(TypeError, match=r"^AsyncThing is used with `async with`; for `with` there is Thing"):
+    with pytest.raises(TypeError, match=r"^AsyncThing requires `async with`; for `with`, use Thing"):
         with AsyncThing():  # type: ignore[attr-defined]  # type checkers see it, too
             pass
 
@@ -59,7 +59,7 @@ def test_with_on_the_async_flavour_names_the_blocking_one() -> None:
 @only_where_words_are_ours
 async def test_async_with_on_the_blocking_flavour_names_the_async_one() -> None:
     for thing in (Thing(), TheirThing()):
-        with pytest.raises(TypeError, match=r"^Thing is used with `with`; for `async with` there is AsyncThing"):
+        with pytest.raises(TypeError, match=r"^Thing requires `with`; for `async with`, use AsyncThing"):
             async with thing:  # type: ignore[attr-defined]  # the same
                 pass
 

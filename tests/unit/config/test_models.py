@@ -89,9 +89,9 @@ def test_headers_are_copied() -> None:
 
 def test_a_config_cannot_be_changed_but_compared_copied_and_pickled() -> None:
     config = SekhaConfig(controller_url=URL, api_key=KEY, headers={"a": "b"})
-    with pytest.raises(AttributeError, match="cannot be changed"):
+    with pytest.raises(AttributeError, match="is immutable"):
         config.timeout = 5.0
-    with pytest.raises(AttributeError, match="cannot be changed"):
+    with pytest.raises(AttributeError, match="is immutable"):
         del config.api_key
     same, other = SekhaConfig(controller_url=URL + "/", api_key=KEY, headers={"a": "b"}), SekhaConfig(api_key=KEY)
     assert config == same

@@ -58,7 +58,7 @@ def test_a_pickle_leaves_each_secret_out(name: str, protocol: int) -> None:
     assert (arrived.controller_url, arrived.max_retries, arrived.timeout) == (URL, 5, 30.0)
     assert arrived != config
     assert arrived != SekhaConfig(controller_url=URL, max_retries=5)  # which a client takes as it is
-    assert f"{name}=<left out of the pickle>" in repr(arrived)
+    assert f"{name}=<omitted from the pickle>" in repr(arrived)
     assert CANARY.encode() not in pickle.dumps(sent(arrived, protocol), protocol)
 
 
@@ -127,14 +127,14 @@ def test_a_client_takes_what_was_left_out_from_its_own_process(monkeypatch: pyte
     with pytest.raises(SekhaConfigError) as raised:
         SekhaClient(arrived)
     assert raised.value.message == (
-        "api_key, headers, mcp_api_key are missing: the pickle of the SekhaConfig has left them out; "
+        "api_key, headers, mcp_api_key are missing: the pickle of the SekhaConfig omits them; "
         "pass api_key=... or set SEKHA_API_KEY in this process, pass headers=..., "
         "pass mcp_api_key=... or set SEKHA_MCP_API_KEY in this process, or pickle config.with_secrets()"
     )
     monkeypatch.setenv("SEKHA_API_KEY", "childs")
     with pytest.raises(SekhaConfigError, match=r"^headers, mcp_api_key are missing: "):
         AsyncSekhaClient(arrived)  # and not the api_key for the MCP tools, or requests without the header
-    with pytest.raises(SekhaConfigError, match=r"^headers is missing: .* has left it out; pass headers=\.\.\., or"):
+    with pytest.raises(SekhaConfigError, match=r"^headers is missing: .* omits it; pass headers=\.\.\., or"):
         SekhaClient(arrived, mcp_api_key="childs")
     for client in (
         SekhaClient(arrived, mcp_api_key="childs", headers={"a": "c"}),
@@ -168,7 +168,7 @@ def test_a_client_of_one_service_asks_for_its_key(
     with pytest.raises(SekhaConfigError) as raised:
         make(arrived)
     assert raised.value.message == (
-        "api_key is missing: the pickle of the ClientConfig has left it out; "
+        "api_key is missing: the pickle of the ClientConfig omits it; "
         f"pass api_key=... or set {variables[0]} in this process, or pickle config.with_secrets()"
     )
     make(arrived, api_key="childs").close()
@@ -199,7 +199,7 @@ def test_what_belongs_to_the_process_is_named(name: str, make: Any, with_secrets
         pickle.dumps(config)
     assert str(raised.value) == (
         f"SekhaConfig cannot be pickled with {name}=<{type(getattr(config, name)).__name__}>, which belongs to this "
-        f"process; leave {name} out, and pass it to the client that you make in the other one"
+        f"process; remove {name} from the config and pass it to the client in the other process"
     )
 
 

@@ -235,16 +235,16 @@ def test_what_is_given_makes_a_bad_variable_harmless(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("SEKHA_TIMEOUT", "nan", "SEKHA_TIMEOUT: a number above 0"),
-        ("SEKHA_CONTROLLER_URL", "localhost:8080", "SEKHA_CONTROLLER_URL: it must begin with http"),
-        ("SEKHA_MAX_RETRIES", "3.0", "SEKHA_MAX_RETRIES: a whole number is needed"),
-        ("SEKHA_RATE_LIMIT_REQUESTS", "few", "SEKHA_RATE_LIMIT_REQUESTS: a whole number, or none is needed"),
+        ("SEKHA_TIMEOUT", "nan", "SEKHA_TIMEOUT: expected seconds, above 0"),
+        ("SEKHA_CONTROLLER_URL", "localhost:8080", "SEKHA_CONTROLLER_URL: it must start with http"),
+        ("SEKHA_MAX_RETRIES", "3.0", "SEKHA_MAX_RETRIES: expected a whole number"),
+        ("SEKHA_RATE_LIMIT_REQUESTS", "few", "SEKHA_RATE_LIMIT_REQUESTS: expected a whole number, or none"),
         (
             "SEKHA_RATE_LIMIT_REQUESTS",
             "-1",
-            "SEKHA_RATE_LIMIT_REQUESTS: a whole number of at least 1",
+            "SEKHA_RATE_LIMIT_REQUESTS: expected a whole number of at least 1",
         ),
-        ("SEKHA_RATE_LIMIT_WINDOW", "none", "SEKHA_RATE_LIMIT_WINDOW: a number is needed"),
+        ("SEKHA_RATE_LIMIT_WINDOW", "none", "SEKHA_RATE_LIMIT_WINDOW: expected a number"),
     ],
 )
 def test_a_bad_variable_is_called_by_its_name(

@@ -48,20 +48,20 @@ def test_nothing_is_lost_however_long_it_is(size: int, cut: int | None) -> None:
 @pytest.mark.promise("S5")
 @pytest.mark.parametrize("pieces", [[b"\xff\xff\xff"], [b"\xff", b"\xff", b"\xff"], [b"x", b"\xff", b"\xff" * 9]])
 def test_what_is_not_compressed_in_that_way_is_refused(pieces: list[bytes]) -> None:
-    with pytest.raises(SekhaDecodeError, match="not what its header says: deflate"):
+    with pytest.raises(SekhaDecodeError, match="not encoded as its header says: deflate"):
         opened("deflate", pieces)
 
 
 @pytest.mark.parametrize("coding", ["none", "utf-8", "UTF8", "binary", "identity, none", "x-unknown"])
 def test_what_is_no_compression_changes_nothing_while_it_is_text(coding: str) -> None:
     assert opened(coding, [PLAIN[:7], PLAIN[7:]]) == PLAIN
-    with pytest.raises(SekhaDecodeError, match="which was not asked for"):
+    with pytest.raises(SekhaDecodeError, match="which was not requested"):
         opened(coding, [b"\x00\x01"])
 
 
 @pytest.mark.parametrize("coding", ["br", "zstd", "compress", "br, gzip", "gzip, gzip"])
 def test_what_cannot_be_decompressed_is_refused_by_its_name(coding: str) -> None:
-    with pytest.raises(SekhaDecodeError, match=f"compressed with {coding}, which was not asked for"):
+    with pytest.raises(SekhaDecodeError, match=f"compressed with {coding}, which was not requested"):
         opened(coding, [PLAIN])
 
 
@@ -91,15 +91,15 @@ GZIP = gzip.compress(PLAIN, mtime=0)
         ("", b"\x00 anything", b"\x00 anything", ""),
         ("gzip", GZIP, PLAIN, ""),
         ("gzip, utf-8", GZIP, PLAIN, ""),
-        ("gzip", GZIP[:-4], PLAIN, "the compressed answer ends early"),
-        ("gzip", GZIP + b"tail", PLAIN, "the answer is not what its header says: gzip"),
+        ("gzip", GZIP[:-4], PLAIN, "the compressed response ended early"),
+        ("gzip", GZIP + b"tail", PLAIN, "the response is not encoded as its header says: gzip"),
         ("gzip", b"<html>", b"<html>", ""),
         ("gzip", b"busy", b"busy", ""),
         ("br", b"<html>\xe9", b"<html>\xe9", ""),
         ("br", "Größe".encode(), "Größe".encode(), ""),
-        ("br", b"\xff\xfe\xfd\xfc\xfb", b"", "the answer is compressed with br, which was not asked for"),
-        ("zstd", b"\x28\xb5\x2f\xfd\x00", b"", "the answer is compressed with zstd, which was not asked for"),
-        ("gzip", gzip.compress(b"x" * 900, mtime=0), b"x" * 500, "the answer is longer than 500 bytes"),
+        ("br", b"\xff\xfe\xfd\xfc\xfb", b"", "the response is compressed with br, which was not requested"),
+        ("zstd", b"\x28\xb5\x2f\xfd\x00", b"", "the response is compressed with zstd, which was not requested"),
+        ("gzip", gzip.compress(b"x" * 900, mtime=0), b"x" * 500, "the response is longer than 500 bytes"),
         ("gzip", b"", b"", ""),
         ("br", b"", b"", ""),
     ],

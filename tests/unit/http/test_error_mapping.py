@@ -25,7 +25,7 @@ def alert(name: str) -> ssl.SSLError:
 
 
 @pytest.mark.promise("S7", "R1")
-@pytest.mark.parametrize("phase", ["connecting", "sending", "waiting for the answer", None])
+@pytest.mark.parametrize("phase", ["connecting", "sending", "waiting for the response", None])
 @pytest.mark.parametrize(
     "name",
     [
@@ -47,12 +47,12 @@ def test_a_server_that_refuses_the_certificate_has_not_seen_the_request(name: st
 @pytest.mark.promise("R1")
 @pytest.mark.parametrize("name", ["TLSV1_ALERT_INTERNAL_ERROR", "SSLV3_ALERT_BAD_RECORD_MAC", "DECRYPTION_FAILED"])
 def test_another_error_of_tls_says_nothing_about_the_request(name: str) -> None:
-    assert mapped(alert(name), "waiting for the answer").sent is True
+    assert mapped(alert(name), "waiting for the response").sent is True
     assert mapped(alert(name), "connecting").sent is False
 
 
 @pytest.mark.promise("C4")
-@pytest.mark.parametrize("phase", ["connecting", "sending", "waiting for the answer"])
+@pytest.mark.parametrize("phase", ["connecting", "sending", "waiting for the response"])
 def test_a_timeout_of_ours_names_what_it_ended(phase: Phase) -> None:
     error = mapped(TimeoutError("timed out"), phase)
     assert isinstance(error, SekhaTimeoutError)
@@ -64,7 +64,7 @@ def test_a_server_that_no_longer_answers_the_system_is_a_broken_connection() -> 
     gone = OSError(errno.ETIMEDOUT, "Connection timed out")
     for phase, words, sent in (
         ("connecting", "cannot connect: [Errno", False),
-        ("waiting for the answer", "sekha.test: [Errno", True),
+        ("waiting for the response", "sekha.test: [Errno", True),
     ):
         error = mapped(gone, phase)  # type: ignore[arg-type]  # the tuple makes plain texts of them
         assert type(error) is SekhaConnectionError

@@ -299,10 +299,10 @@ def test_socks_needs_its_package(scheme: str, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("value", "problem"),
     [
-        ("socks://127.0.0.1:7890", "at 127.0.0.1:7890 cannot be used: its address must begin with"),
-        ("socks4://me:secret@h:1080", "at h:1080 cannot be used: its address must begin with"),
-        ("secret://h", "proxy cannot be used: its address must begin with"),
-        ("nowhere://secret", "proxy cannot be used: its address must begin with"),
+        ("socks://127.0.0.1:7890", "at 127.0.0.1:7890 cannot be used: its address must start with"),
+        ("socks4://me:secret@h:1080", "at h:1080 cannot be used: its address must start with"),
+        ("secret://h", "proxy cannot be used: its address must start with"),
+        ("nowhere://secret", "proxy cannot be used: its address must start with"),
         ("http://h.test:notaport", "at h.test cannot be used: its port"),
         ("http://me:secret", "proxy cannot be used: its port"),
         ("http://127.0.0.1:99999", "at 127.0.0.1 cannot be used: its port"),

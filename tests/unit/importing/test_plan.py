@@ -73,8 +73,8 @@ def test_identical_conversations_are_separate_items() -> None:
     [
         (UnreadableConversation("a.json, line 2", "invalid JSON"), "a.json, line 2", "invalid JSON"),
         ("text", None, "conversation: expected a dictionary, got str"),
-        ({"messages": [{"role": "user"}]}, None, "messages[0].content: is missing"),
-        ({"label": "A"}, None, "messages: is missing"),
+        ({"messages": [{"role": "user"}]}, None, "messages[0].content: is required"),
+        ({"label": "A"}, None, "messages: is required"),
     ],
 )
 def test_what_cannot_be_stored_is_rejected_with_its_position(given: Any, place: Optional[str], problem: str) -> None:

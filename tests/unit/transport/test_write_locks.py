@@ -132,7 +132,7 @@ def test_a_folder_that_others_may_have_made_is_refused(how: str, no_runtime_fold
         folder.symlink_to(no_runtime_folder / "other")
     else:
         folder.touch(mode=0o600)
-    with pytest.raises(PermissionError, match="of this user alone"):
+    with pytest.raises(PermissionError, match="only this user can access"):
         runtime_folder()
 
 

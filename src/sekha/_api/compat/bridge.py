@@ -15,14 +15,14 @@ from sekha._utils.json_access import as_list, as_object, get
 from sekha.errors import BODY_LIMIT
 
 _NO_ERROR = (None, False, "")
-"""Values of ``error`` in an answer that is none."""
+"""Values of ``error`` in a response that is not an error."""
 FAILURES = ("error", "exception", "fail", "fatal", "abort", "cancel", "timeout")
-"""Words in a finish reason, or in the name of an event of a stream, that say that the model failed or was stopped."""
+"""Words in a finish reason, or in the name of an event, that mean that the model failed or was stopped."""
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
 def normalize_completion(response: Response) -> object:
-    """Return a chat completion with ``usage`` (token counts that are missing are None), and with texts as content.
+    """Return a chat completion with ``usage`` (missing token counts are None), and with text as content.
 
     Raises:
         SekhaServerError: The model failed, which servers report with status 200.
@@ -43,7 +43,7 @@ def normalize_completion(response: Response) -> object:
 
 
 def find_failure(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the part of a completion or chunk that says that the model failed; None if it does not say so."""
+    """Return the part of a completion or chunk that reports a failure of the model; None without a failure."""
     if data.get("error", data.get("Error")) not in _NO_ERROR:
         return data
     for choice in _choices(data):
@@ -70,7 +70,7 @@ def _normalize_choice(choice: dict[str, Any], key: str) -> None:
         isinstance(part, str) or get(part, "type") or get(part, "text") is not None for part in parts
     ):
         message["content"] = "".join(map(_part_text, parts))
-        message["content_parts"] = content  # a thought, for instance, is no part of the text
+        message["content_parts"] = content  # a thought, for instance, is not part of the text
 
 
 def _part_text(part: object) -> str:
@@ -94,7 +94,7 @@ def add_usage(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def normalize_chunk(data: object) -> object:
-    """Return a chunk in the documented shape.
+    """Return a chunk in the documented format.
 
     Model servers omit choices and deltas or set them to null, send numbers and texts in other types, or send the text
     as those of the older kind of completions.
@@ -139,7 +139,7 @@ def completion_to_chunks(data: object) -> list[dict[str, Any]] | None:
 
 
 def normalize_embedding(response: Response) -> object:
-    """Return an embedding in the shapes of both OpenAI and the bridge (D29, D30)."""
+    """Return an embedding in the formats of both OpenAI and the bridge (D29, D30)."""
     data = response.json()
     found = as_object(data)
     if found is None:

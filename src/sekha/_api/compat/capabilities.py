@@ -1,4 +1,4 @@
-"""What the responses of a controller have shown about it, so that the same refusal is not provoked with every call."""
+"""Capabilities of a controller that its responses have shown, so that later calls avoid known errors."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sekha._utils.redaction import Secret
 
 
 class Features(NamedTuple):
-    """What a controller says that it can do beyond the controller 0.1, in its report of health.
+    """Features beyond controller 0.1 that a controller reports in its health response.
 
     Attributes:
         filters: Whether searches apply filters (D20).
-        keeps: The keys of messages that it stores, beside ``role`` and ``content``.
-        keeps_dates: Whether it stores when a conversation was begun, and changed last.
-        parallel_writes: Whether it supports any number of writes side by side (D52, D65).
+        keeps: The keys of messages that it stores in addition to ``role`` and ``content``.
+        keeps_dates: Whether it stores when a conversation was created and last updated.
+        parallel_writes: Whether it supports any number of concurrent writes (D52, D65).
         deletes: Whether it deletes conversations that have messages (D49).
-        prune_limit: Whether it limits how many conversations it suggests to put away.
+        prune_limit: Whether it supports a limit for pruning suggestions.
     """
 
     filters: bool = False
@@ -31,7 +31,7 @@ class Features(NamedTuple):
 
 
 def parse_features(health: Mapping[str, object]) -> Features:
-    """Return what a report of health says."""
+    """Return the features in a health response."""
     keeps = as_list(health.get("keeps")) or ()
     return Features(
         filters=health.get("filters") is True,
@@ -44,31 +44,31 @@ def parse_features(health: Mapping[str, object]) -> Features:
 
 
 def lost_key_message(key: str, features: Features | None) -> str:
-    """Return the words of the warning that a key of messages is not stored; without features, it may be."""
+    """Return the message of the warning that a key of messages is not stored, or may not be without features."""
     if features is None:
-        return f"{key!r} of messages may be lost: the server could not be asked whether it keeps it"
+        return f"{key!r} of messages may be lost: it is unknown whether the server stores it"
     kept = ["role", "content", *sorted(features.keeps)]
-    return f"{key!r} of messages is lost: this server keeps only {', '.join(kept[:-1])} and {kept[-1]}"
+    return f"{key!r} of messages is lost: this server stores only {', '.join(kept[:-1])} and {kept[-1]}"
 
 
-LOST_DATES = "the dates of conversations are lost: this server notes when they are imported"
+LOST_DATES = "the dates of conversations are lost: this server sets the time of the import instead"
 
 MAX_KEY_WARNINGS = 20
-"""Keys of messages of whose loss a client warns."""
+"""Maximum number of lost keys that a client warns about."""
 
 
 Warned = Literal["archived instead of deleted", "results may be missing", "words were not searched"]
-"""What a client warns of once."""
+"""Subjects of warnings that a client issues once."""
 
 
 class Capabilities:
-    """What was learned about a controller; its clients and their views share one.
+    """Known capabilities of a controller, shared by its clients and their views.
 
     Attributes:
-        text_only: Whether it refused content parts, as the controller 0.1 does (D4).
-        features: What it says that it can do; None if it was not asked yet.
-        times_asked: How often it was asked for that, with or without an answer.
-        cannot_delete: Whether it failed to delete a conversation, as the controller 0.1 does (D49).
+        text_only: Whether it rejected content parts, as controller 0.1 does (D4).
+        features: The features that it reports; None if they were not requested yet.
+        times_asked: Number of requests for the features, successful or not.
+        cannot_delete: Whether it failed to delete a conversation, as controller 0.1 does (D49).
     """
 
     def __init__(self) -> None:
@@ -82,33 +82,33 @@ class Capabilities:
         self._lost_keys: dict[str, object] = {}
 
     def warned_of(self, key: str) -> bool:
-        """Return whether a warning has told that a key of messages is lost, or too many others have."""
+        """Return whether a warning about a lost key was issued, or the maximum number of them."""
         return key in self._lost_keys or len(self._lost_keys) >= MAX_KEY_WARNINGS
 
     def note_lost_key(self, key: str) -> bool:
-        """Note that a key of messages is lost; return whether to warn of it: once, and of twenty keys at most."""
+        """Record that a key of messages is lost; return whether to warn: once per key, for at most twenty keys."""
         return _add(key, self._lost_keys) and len(self._lost_keys) <= MAX_KEY_WARNINGS
 
     def note_warning(self, about: Warned, view: object = None) -> bool:
-        """Note that there is a reason to warn; return whether it is the first, so that there is one warning.
+        """Record a reason to warn; return whether it is the first, so that the warning is issued once.
 
         Args:
-            about: What the warning is about.
-            view: The view of a folder that it is about; None for the whole memory.
+            about: The subject of the warning.
+            view: The view of a folder that it concerns; None for the whole memory.
         """
         return _add(about, self._warnings if view is None else self._warnings_of_views.setdefault(view, {}))
 
     def reject_mcp_key(self, key: Secret | None) -> None:
-        """Note that the MCP tools refused a key."""
+        """Record that the MCP tools rejected a key."""
         if key is not None:
             self._rejected_keys.add(key)
 
     def is_mcp_key_rejected(self, key: Secret | None) -> bool:
-        """Return whether the MCP tools refused this key before."""
+        """Return whether the MCP tools rejected this key before."""
         return key in self._rejected_keys
 
 
 def _add(name: str, names: dict[str, object]) -> bool:
-    """Add a name, and return whether it is new. Threads add names as well: one of them finds its own token."""
+    """Add a name, and return whether it is new. If several threads add it, only one of them finds its own token."""
     token = object()
     return names.setdefault(name, token) is token

@@ -24,21 +24,21 @@ def normalize_conversation(response: Response) -> object:
 
 
 def normalize_conversations(response: Response) -> object:
-    """Return a page of conversations, each with both names of its id."""
+    """Return a page of conversations, each with its ID under both names."""
     data = response.json()
     add_both_ids_to_each(get(data, "results"))
     return data
 
 
 def normalize_suggestions(response: Response) -> object:
-    """Return what pruning suggests, each with both names of its id."""
+    """Return pruning suggestions, each with its ID under both names."""
     data = response.json()
     add_both_ids_to_each(get(data, "suggestions"))
     return data
 
 
 def add_both_ids(conversation: object) -> None:
-    """Give a conversation its id under both names, in place: servers have one of them, and it differs by the route."""
+    """Set the ID of a conversation under both names, in place: servers use one of them, depending on the route."""
     found = as_object(conversation)
     if found is not None:
         for name, other in (("id", "conversation_id"), ("conversation_id", "id")):
@@ -47,13 +47,13 @@ def add_both_ids(conversation: object) -> None:
 
 
 def add_both_ids_to_each(conversations: object) -> None:
-    """Give each conversation of a list its id under both names, in place."""
+    """Set the ID of each conversation of a list under both names, in place."""
     for conversation in as_list(conversations) or ():
         add_both_ids(conversation)
 
 
 def normalize_results(response: Response) -> object:
-    """Return search results with scores of which higher is better (D18)."""
+    """Return search results with scores for which higher is better (D18)."""
     data = response.json()
     if get(data, "score_kind") != "similarity":
         distances_to_similarities(get(data, "results"), distances_if_equal=get(data, "page") == 0)

@@ -1,4 +1,4 @@
-"""What errors mean, where the status alone would mislead."""
+"""Meaning of errors whose status alone is misleading."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sekha.errors import (
 )
 
 CONTROLLER_RATE_LIMIT_WINDOW = 60.0
-"""Seconds of the controller's own rate limit; its 429 does not say when to come back (D38)."""
+"""Window of the controller's own rate limit in seconds; its 429 has no ``Retry-After`` (D38)."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _NO_COLLECTION = "Collection not found"
 _FTS_ERRORS = (
@@ -30,7 +30,7 @@ _FTS_ERRORS = (
 
 
 def controller_override(status: int, message: str) -> ErrorOverride:
-    """Handle a missing id, which is a 500 on some routes (D15), and a broken database, a 404 on another (D16)."""
+    """Handle a missing ID, which is a 500 on some routes (D15), and a broken database, a 404 on another (D16)."""
     if status >= 500 and message.startswith("Entity not found"):
         return ErrorOverride(SekhaNotFoundError)
     if status == 404 and message.startswith("Database error"):
@@ -39,7 +39,7 @@ def controller_override(status: int, message: str) -> ErrorOverride:
 
 
 def delete_override(status: int, message: str) -> ErrorOverride:
-    """Handle a delete: the controller 0.1 fails if the messages of the conversation were embedded (D49)."""
+    """Handle a delete: controller 0.1 fails if the messages of the conversation were embedded (D49)."""
     if status == 500 and _NO_COLLECTION in message:
         return ErrorOverride(
             SekhaServerError,
@@ -51,41 +51,39 @@ def delete_override(status: int, message: str) -> ErrorOverride:
 
 
 def is_unable_to_delete(error: SekhaError) -> bool:
-    """Return whether an error says that this server cannot delete conversations (D49)."""
+    """Return whether an error means that this server cannot delete conversations (D49)."""
     return isinstance(error, SekhaServerError) and error.status_code == 500 and _NO_COLLECTION in error.message
 
 
 def full_text_override(status: int, message: str) -> ErrorOverride:
     """Handle a query that FTS5 cannot parse, which is a 500 (D53)."""
     if status == 500 and any(part in message.lower() for part in _FTS_ERRORS):
-        return ErrorOverride(
-            SekhaValidationError, "Leave raw=True out to search for the words as they are", retryable=False
-        )
+        return ErrorOverride(SekhaValidationError, "Omit raw=True to search for the words literally", retryable=False)
     return controller_override(status, message)
 
 
 def prune_override(status: int, message: str) -> ErrorOverride:
-    """Handle a prune: the controller 0.1 fails as soon as there is a candidate (D59)."""
+    """Handle a prune: controller 0.1 fails if there is any candidate (D59)."""
     if status == 500:
         return ErrorOverride(
             SekhaServerError,
-            "Some controllers fail here as soon as there is a candidate; use controller.prune_dry_run() instead",
+            "Some controllers fail here if there is any candidate; use controller.prune_dry_run() instead",
         )
     return ErrorOverride()
 
 
 def add_hints(error: SekhaAPIError, service: Service, *, key_name: str) -> None:
-    """Add what the server does not say: which key was sent (D27), and the window of its rate limit (D38)."""
+    """Add details that the server omits: which key was sent (D27), and the window of its rate limit (D38)."""
     if service is Service.MCP and isinstance(error, SekhaAuthError):
         error.message += (
-            f". The key sent was {key_name}; the MCP tools need the controller's own mcp_api_key "
-            "(32 characters or more): pass it as mcp_api_key=... or set SEKHA_MCP_API_KEY"
+            f". The key sent was {key_name}; the MCP tools require the controller's own mcp_api_key (32 characters or "
+            "more): pass it as mcp_api_key=... or set SEKHA_MCP_API_KEY"
         )
     if service is not Service.BRIDGE and isinstance(error, SekhaRateLimitError) and error.retry_after is None:
         error.retry_after = CONTROLLER_RATE_LIMIT_WINDOW
 
 
 def find_conversation_id(message: str) -> str | None:
-    """Return the id of the conversation that an error message names, if it names one."""
+    """Return the ID of the conversation in an error message, if there is one."""
     found = _UUID.search(message)
     return found.group().lower() if found else None

@@ -1,4 +1,4 @@
-"""Health of the services in one shape, and responses that only look like results."""
+"""Health of the services in one format, and detection of responses that are not real results."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from sekha.errors import (
 )
 from sekha.types import ServiceHealth
 
-_DEFAULT_ERROR = "the database or the vector store does not work"
+_DEFAULT_ERROR = "the database or the vector store failed"
 
 _SERVERS = {"controller": "a controller", "bridge": "a bridge", "mcp": "a controller with MCP tools"}
 
 _NO_ROUTE = frozenset({404, 405, 410, 501})
-"""Statuses of servers that do not have a route which the service has."""
+"""Statuses of servers without the requested route."""
 
 _NOT_WELL = frozenset({"unhealthy", "unreachable", "unauthorized", "unknown", "not_configured"})
 
 _OF_A_BRIDGE = frozenset({"ollama_status", "models_loaded"})
-"""Keys that every bridge reports, and no controller."""
+"""Keys that every bridge reports, and no controller does."""
 
 _OF_A_REPORT = frozenset({"status", "checks"})
 """Keys of which every controller reports at least one."""
 
 NO_FOLDER = "/sekha-health-check/no-such-folder"
-"""What the MCP tools count in a health check: nothing, which costs little on every server."""
+"""Filter for statistics in a health check: it matches nothing, which is cheap on every server."""
 
 
 def normalize_controller_health(response: Response) -> object:
-    """Return the health of any controller in one shape: 0.1, newer ones, and the older text ``OK`` (D33)."""
+    """Return the health of any controller in one format: 0.1, newer ones, and the older text ``OK`` (D33)."""
     found = _parse_object(response)
     if response.status >= 400 or _is_error(found):
         return _unhealthy(response, found, _DEFAULT_ERROR)
@@ -67,7 +67,7 @@ def normalize_bridge_health(response: Response) -> object:
 
 
 def _report(found: dict[str, Any], checks: object) -> dict[str, Any]:
-    """Return a report in one shape; an error beside a status of the server is kept as text."""
+    """Return a report in one format; an error in addition to the status is kept as text."""
     report = {"status": "healthy", **found, "checks": _checks(checks)}
     error = report.get("error")
     if error is not None and not isinstance(error, str):
@@ -76,7 +76,7 @@ def _report(found: dict[str, Any], checks: object) -> dict[str, Any]:
 
 
 def _is_error(found: dict[str, Any]) -> bool:
-    """Return whether a health report is an error instead: it has no status of its own, or one that says so."""
+    """Return whether a health report is an error: it has no status, or an error as its status."""
     status = found.get("status")
     if isinstance(status, str) and not has_error({"status": status}, certain=True):
         return False
@@ -89,7 +89,7 @@ def _unhealthy(response: Response, found: dict[str, Any], if_unavailable: str) -
 
 
 def _words(response: Response, if_unavailable: str) -> str:
-    """Return what an error response says; servers say 503 without a body, and proxies any other status."""
+    """Return the message of an error response; servers send 503 without a body, and proxies any status."""
     if not response.body.strip() and response.status == 503:
         return if_unavailable
     status, headers, body, problem = response
@@ -103,7 +103,7 @@ def _provider_status(state: object) -> str:
 
 def _no_report(service: str) -> dict[str, Any]:
     # For instance the error page of a proxy.
-    error = f"this address is not {_SERVERS[service]}: the answer is no health report of a Sekha {service}"
+    error = f"this address is not {_SERVERS[service]}: the response is not a health report of a Sekha {service}"
     return {"status": "unhealthy", "checks": {}, "error": error}
 
 
@@ -129,10 +129,10 @@ def health_from_error(error: Exception, service: str) -> ServiceHealth:
     """Return the health of a service whose health check failed.
 
     Args:
-        error: How it failed.
+        error: The error.
         service: ``controller``, ``bridge`` or ``mcp``.
     """
-    if not isinstance(error, SekhaError):  # not of ours, so its text may hold anything
+    if not isinstance(error, SekhaError):  # an unknown error, whose text may contain anything
         return ServiceHealth(status="unknown", checks={}, error=f"the check itself failed: {type(error).__name__}")
     text = f"this address is not {_SERVERS[service]}: {error}" if _is_of_another_service(error) else str(error)
     return ServiceHealth(status=_status_from_error(error), checks={}, error=text)
@@ -155,24 +155,24 @@ def _is_of_another_service(error: SekhaError) -> bool:
 
 
 def add_key_check(health: ServiceHealth, key_check: ServiceHealth) -> ServiceHealth:
-    """Return the health of a controller, together with what a call that needs the key has shown.
+    """Return the health of a controller, combined with the result of a call that requires the key.
 
     Args:
-        health: What it reports itself, without a key.
-        key_check: ``healthy``, or what the failed call stands for.
+        health: Its own report, without a key.
+        key_check: ``healthy``, or the status for the failed call.
     """
     if health["status"] in _NOT_WELL or key_check["status"] == "healthy":
         return health
     found = health.copy()
-    found["status"] = "unhealthy" if key_check["status"] == "unreachable" else key_check["status"]  # it has answered
+    found["status"] = "unhealthy" if key_check["status"] == "unreachable" else key_check["status"]  # it has responded
     found["error"] = key_check.get("error")
     return found
 
 
 def model_down_error(response: Response, server: str, what: str) -> SekhaServerError:
-    """Return the error for a response that a server made up because its model is down."""
+    """Return the error for a response that a server fabricated because its model is down."""
     return SekhaServerError(
-        f"the model behind {server} is down: the answer is no {what}. See health_check()",
+        f"the model of {server} is down: the response is not a {what}. Check health_check()",
         status_code=response.status,
         body=response.text[:BODY_LIMIT],
     )

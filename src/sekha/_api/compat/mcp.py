@@ -32,7 +32,7 @@ def unwrap_tool_result(response: Response) -> Any:
         return data
     if envelope["success"] is True:
         return envelope.get("data", envelope)
-    message = str(envelope.get("error") or "the tool failed and does not say why")
+    message = str(envelope.get("error") or "the tool failed without an error message")
     cls: type[SekhaAPIError] = SekhaServerError
     if "not found" in message.lower():
         cls = SekhaNotFoundError
@@ -42,28 +42,28 @@ def unwrap_tool_result(response: Response) -> Any:
 
 
 def unwrap_conversation(response: Response) -> Any:
-    """Return the result of a tool about one conversation, with both names of its id."""
+    """Return the result of a tool for one conversation, with its ID under both names."""
     data = unwrap_tool_result(response)
     add_both_ids(data)
     return data
 
 
 def unwrap_export(response: Response) -> Any:
-    """Return an export, whose conversation has both names of its id."""
+    """Return an export whose conversation has its ID under both names."""
     data = unwrap_tool_result(response)
     add_both_ids(get(data, "conversation"))
     return data
 
 
 def unwrap_suggestions(response: Response) -> Any:
-    """Return what pruning suggests, each with both names of its id."""
+    """Return pruning suggestions, each with its ID under both names."""
     data = unwrap_tool_result(response)
     add_both_ids_to_each(get(data, "suggestions"))
     return data
 
 
 def normalize_search_results(response: Response) -> object:
-    """Return search results with scores of which higher is better (D18)."""
+    """Return search results with scores for which higher is better (D18)."""
     data = unwrap_tool_result(response)
     results = as_list(get(data, "results"))
     if results and get(data, "score_kind") != "similarity":

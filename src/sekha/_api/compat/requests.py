@@ -1,4 +1,4 @@
-"""Requests in a form that every server accepts."""
+"""Conversion of requests to a format that every server accepts."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sekha.type_guards import extract_image_urls, extract_text
 log = logging.getLogger("sekha")
 
 _PREVIEW_SIZE = 100
-"""Bytes of the preview that the controller 0.1 makes of a message; it fails if a character crosses that limit (D51)."""
+"""Bytes of the preview that controller 0.1 creates of a message; it fails inside a multi-byte character (D51)."""
 
 MAX_BODY_BYTES = 1_900_000
-"""Bytes of a conversation that is stored; servers accept 2 MiB, with all around it."""
+"""Maximum bytes of a stored conversation; servers accept requests up to 2 MiB."""
 
 IMAGE = "[image]"
-"""The word that stands for an image which is left out."""
+"""Placeholder for an omitted image."""
 
 _BRIDGE_ROLES = ("system", "user", "assistant", "function")
-"""The roles that the bridge 0.2 takes."""
+"""The roles that bridge 0.2 accepts."""
 
 
 def default_label(messages: Sequence[Mapping[str, Any]]) -> str:
@@ -37,7 +37,7 @@ def default_label(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def pad_for_preview_bug(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return messages of which none has a character across byte 100, on which the controller 0.1 fails (D51)."""
+    """Return messages without a character across byte 100, at which controller 0.1 fails (D51)."""
     return [
         {
             **message,
@@ -52,7 +52,7 @@ def pad_body(body: Mapping[str, Any]) -> dict[str, Any]:
     messages = pad_for_preview_bug(body["messages"])
     padded = sum(new["content"] != old["content"] for new, old in zip(messages, body["messages"]))
     if padded:
-        log.info("put spaces in front of %d messages that the controller 0.1 could not store", padded)
+        log.info("added leading spaces to %d messages that controller 0.1 cannot store otherwise", padded)
     return {**body, "messages": messages}
 
 
@@ -68,7 +68,7 @@ def _pad(text: str) -> str:
 
 
 def extra_keys(messages: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the keys of messages beside ``role`` and ``content`` that hold something."""
+    """Return the keys of messages other than ``role`` and ``content`` whose values are not empty."""
     return list(
         {
             key: None
@@ -85,7 +85,7 @@ def has_content_parts(messages: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def is_text_only_error(error: SekhaAPIError) -> bool:
-    """Return whether an error says that the server supports text only (D4)."""
+    """Return whether an error means that the server supports text only (D4)."""
     return error.status_code == 422 and "content" in error.message
 
 
@@ -93,7 +93,7 @@ def parts_to_text(messages: Sequence[Mapping[str, Any]], *, drop_images: bool) -
     """Return messages with content parts as text: texts and URLs of images, a line each (D4).
 
     Raises:
-        SekhaValidationError: A part would be lost and may not be.
+        SekhaValidationError: A part would be lost, which is not allowed.
     """
     return [
         {**message, "content": _part_text(message["content"], f"messages[{i}].content", drop_images)}
@@ -111,18 +111,20 @@ def _part_text(content: Any, field: str, drop_images: bool) -> str:
             if not drop_images:
                 raise argument_error(
                     f"{field}[{j}]",
-                    "this server stores text only and the image itself would be lost; "
-                    "store it elsewhere and pass its address, or pass drop_images=True",
+                    "this server stores text only, so the image would be lost; pass the URL of an image, or "
+                    "drop_images=True to store the message without it",
                 )
             continue
         if not images and not isinstance(get(part, "text"), str):
-            raise argument_error(f"{field}[{j}]", "this server stores text only, and no text can stand for this part")
+            raise argument_error(
+                f"{field}[{j}]", "this server stores text only, and this part cannot be converted to text"
+            )
         lines.extend(images or [part["text"]])
     return "\n".join(lines)
 
 
 def without_images(messages: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return messages with a word in place of each image that is part of one; those elsewhere keep their address."""
+    """Return messages with a placeholder for each embedded image; other images keep their URL."""
     return [
         message
         if isinstance(message["content"], str)
@@ -146,11 +148,11 @@ def to_chat_messages(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, An
 
 
 def check_roles(messages: Sequence[Mapping[str, Any]]) -> None:
-    """Raise an error for a role that the bridge 0.2 refuses, with a status that says it is the bridge's own fault."""
+    """Raise an error for a role that bridge 0.2 rejects with a 5xx status."""
     for i, message in enumerate(messages):
         if message["role"] not in _BRIDGE_ROLES:
             known = ", ".join(_BRIDGE_ROLES)
-            raise argument_error(f"messages[{i}].role", f"the bridge takes {known}, and not {message['role']!r}")
+            raise argument_error(f"messages[{i}].role", f"the bridge accepts {known}, not {message['role']!r}")
 
 
 def nonzero_temperature(value: float) -> float:
@@ -159,5 +161,5 @@ def nonzero_temperature(value: float) -> float:
 
 
 def quote_full_text_query(query: str) -> str:
-    """Return words as an FTS5 query that finds them literally, ``C++`` and ``it's`` included (D53)."""
+    """Return words as an FTS5 query that matches them literally, including ``C++`` and ``it's`` (D53)."""
     return " ".join('"' + word.replace('"', '""') + '"' for word in query.split())

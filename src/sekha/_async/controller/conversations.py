@@ -1,4 +1,4 @@
-"""One conversation of the controller: store, read, change, archive and delete it."""
+"""Single conversations of the controller: store, read, update, archive and delete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..transport import AsyncTransport
 
 
 class AsyncConversationMixin(AsyncFolderClient):
-    """The part of `AsyncMemoryController` that deals with single conversations."""
+    """Mixin of `AsyncMemoryController` for single conversations."""
 
     @async_traced(CREATE)
     async def create_conversation(
@@ -38,39 +38,42 @@ class AsyncConversationMixin(AsyncFolderClient):
         drop_images: bool = False,
         skip_existing: bool = False,
     ) -> Conversation:
-        """Store a conversation; when this returns it can be found by `query`.
+        """Store a conversation; `query` finds it as soon as this call returns.
 
-        ``POST /api/v1/conversations``. An importance other than 5 is stored by the MCP tool ``memory_store`` and read
-        back by a second request (the controller 0.1 ignores it otherwise). Content parts that the server refuses are
-        sent once more as text. At most ``max_concurrent_writes`` run at a time, and none is repeated whose outcome is
-        unknown: look at ``error.may_have_been_applied``.
+        ``POST /api/v1/conversations``. An importance other than 5 is stored with the MCP tool ``memory_store`` and read
+        back with a second request, since controller 0.1 ignores it otherwise. If the server rejects content parts, they
+        are sent again as text. At most ``max_concurrent_writes`` calls run concurrently. The request is not retried if
+        its outcome is unknown; then ``error.may_have_been_applied`` is True.
 
         Args:
-            conversation: The first four keywords below as one dictionary; a keyword beats its entry.
-            label: Name, not empty; default: the first line of the first user message, at most 60 characters.
+            conversation: The first four keyword arguments below as one dictionary; keyword arguments take precedence.
+            label: Name, not empty; default: the first line of the first user message, up to 60 characters.
             folder: Path, not empty; default ``/``.
             importance_score: 1 to 10; default 5, and 10 means pinned.
             messages: Dictionaries with ``role`` and ``content`` (a text, or a list of content parts); may be empty.
-            drop_images: Whether ``data:`` images may be lost where the server takes text only.
+            drop_images: Whether to drop ``data:`` images if the server stores text only; otherwise such messages raise
+                an error.
             skip_existing: Whether to store nothing if an active conversation has the same label, folder and messages.
-                It is found by a full-text search and one export (ten at most; the list too, if the messages have no
-                words, or words that many have); after an unknown outcome it is looked for once more. Two processes
-                that do this at the same time may both store it.
+                The check takes a full-text search and at most ten exports, and the list of conversations if the
+                messages have no words or only frequent ones. After an unknown outcome, the check is made again. Two
+                processes that store the same conversation at the same time may both store it.
 
         Returns:
-            The stored conversation: ``id``, ``label``, ``folder``, ``status``, ``message_count``, ``created_at``; with
-            ``skip_existing`` also ``already_stored``, whether it was there before.
+            The stored conversation, with ``id``, ``label``, ``folder``, ``status``, ``message_count`` and
+            ``created_at``; with ``skip_existing`` also ``already_stored``, True if it existed before.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored all the same.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: Any other failure; ``may_have_been_applied`` is True if the conversation may be stored
+                nevertheless.
 
         Warns:
-            SekhaWarning: The importance cannot be set because the MCP tools refuse the key; or the server does not keep
-                a key of the messages, such as ``timestamp``: once for each key; `health` says what it ``keeps``.
+            SekhaWarning: The importance cannot be set because the MCP tools reject the key; or the server does not
+                store a key of the messages, such as ``timestamp`` (once per key; `health` reports the stored keys as
+                ``keeps``).
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             conversation = await client.controller.create_conversation(
                 label="Greeting", messages=[{"role": "user", "content": "Hello Sekha!"}]
             )
@@ -83,25 +86,25 @@ class AsyncConversationMixin(AsyncFolderClient):
         return await create(self._transport, self._capabilities, completed, drop_images=drop_images)
 
     async def get_conversation(self, conversation_id: Union[str, UUID], *, count_messages: bool = True) -> Conversation:
-        """A conversation without its messages; for those see `get_messages`.
+        """Return a conversation without its messages; see `get_messages` for these.
 
-        ``GET /api/v1/conversations/{id}``. The controller 0.1 says ``message_count`` 0 for every conversation; then the
-        messages are counted by one more request, an export.
+        ``GET /api/v1/conversations/{id}``. Controller 0.1 always returns ``message_count`` 0; then a second request, an
+        export, counts the messages.
 
         Args:
             conversation_id: UUID of the conversation.
-            count_messages: Whether that request may be made.
+            count_messages: Whether to make this second request; default True.
 
         Returns:
-            The conversation; ``message_count`` is None where it is not known.
+            The conversation; ``message_count`` is None if it is not known.
 
         Raises:
-            SekhaValidationError: The id is no UUID.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaError: It failed.
+            SekhaValidationError: The ID is not a UUID.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             conversation = await client.controller.get_conversation(conversation_id)
             print(conversation["message_count"])  # 2
             ```
@@ -115,23 +118,23 @@ class AsyncConversationMixin(AsyncFolderClient):
         return conversation
 
     async def get_messages(self, conversation_id: Union[str, UUID]) -> list[Message]:
-        """The messages of a conversation, in the order in which they were stored.
+        """Return the messages of a conversation, in the order in which they were stored.
 
-        ``POST /mcp/tools/memory_export``: the only route that gives messages back; it needs the MCP tools' key.
+        ``POST /mcp/tools/memory_export``, the only route that returns messages; it requires the key of the MCP tools.
 
         Args:
             conversation_id: UUID of the conversation.
 
         Returns:
-            Dictionaries with ``role``, ``content``, ``id`` and ``timestamp``.
+            A list of dictionaries with ``role``, ``content``, ``id`` and ``timestamp``.
 
         Raises:
-            SekhaValidationError: The id is no UUID.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaError: It failed.
+            SekhaValidationError: The ID is not a UUID.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             for message in await client.controller.get_messages(conversation_id):
                 print(message["role"], message["content"])
             ```
@@ -144,10 +147,10 @@ class AsyncConversationMixin(AsyncFolderClient):
     async def update_label(
         self, conversation_id: Union[str, UUID], *, label: Optional[str] = None, folder: Optional[str] = None
     ) -> None:
-        """Give a conversation another label, another folder, or both.
+        """Change the label of a conversation, its folder, or both.
 
-        ``PUT /api/v1/conversations/{id}/label`` takes both; where one is left out, a request before it reads what is
-        there.
+        ``PUT /api/v1/conversations/{id}/label``, which sets both. If one is not given, its current value is read first,
+        with one more request.
 
         Args:
             conversation_id: UUID of the conversation.
@@ -155,19 +158,21 @@ class AsyncConversationMixin(AsyncFolderClient):
             folder: New folder, not empty.
 
         Raises:
-            SekhaValidationError: An argument cannot be used, or both are missing.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid, or both are missing.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
-            await client.controller.update_label(conversation_id, label="Updated Label", folder="/new/folder")
+            ```python title="python -m asyncio"
+            await client.controller.update_label(
+                conversation_id, label="Updated Label", folder="/new/folder"
+            )
             ```
         """
         id = checked_id(conversation_id)
         body: dict[str, Any] = {**validate(LabelRequest, drop_unset(label=label, folder=self._absolute(folder)))}
         if not body:
-            raise argument_error("label", "is missing; give a label, a folder, or both")
+            raise argument_error("label", "is required unless folder is given")
         transport = self._transport.start_deadline()
         if len(body) < 2 or self._view is not None:
             request = endpoints.GET_CONVERSATION.request(id=id)
@@ -176,32 +181,32 @@ class AsyncConversationMixin(AsyncFolderClient):
         await self._send(transport, endpoints.UPDATE_LABEL.request(body, id=id))
 
     async def update_folder(self, conversation_id: Union[str, UUID], *, folder: str) -> None:
-        """Move a conversation to another folder; its label stays.
+        """Move a conversation to another folder; its label is kept.
 
-        Two requests: the label is read and set again together with the folder
-        (``PUT /api/v1/conversations/{id}/label``), since the controller 0.1 loses it on its folder route.
+        Two requests: the label is read, then set together with the folder (``PUT /api/v1/conversations/{id}/label``),
+        since the folder route of controller 0.1 overwrites the label.
 
         Args:
             conversation_id: UUID of the conversation.
             folder: New folder, not empty.
 
         Raises:
-            SekhaValidationError: An argument cannot be used.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             await client.controller.update_folder(conversation_id, folder="/work/archived")
             ```
         """
         if cast(object, folder) is None:
-            raise argument_error("folder", "is missing")
+            raise argument_error("folder", "is required")
         await self.update_label(conversation_id, folder=folder)
 
     @async_traced(UPDATE)
     async def pin_conversation(self, conversation_id: Union[str, UUID]) -> None:
-        """Pin a conversation: its importance becomes 10. No route takes a pin away.
+        """Pin a conversation: set its importance to 10. No route unpins it.
 
         ``PUT /api/v1/conversations/{id}/pin``.
 
@@ -209,12 +214,12 @@ class AsyncConversationMixin(AsyncFolderClient):
             conversation_id: UUID of the conversation.
 
         Raises:
-            SekhaValidationError: The id is no UUID.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaError: It failed.
+            SekhaValidationError: The ID is not a UUID.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             await client.controller.pin_conversation(conversation_id)
             ```
         """
@@ -223,7 +228,7 @@ class AsyncConversationMixin(AsyncFolderClient):
 
     @async_traced(UPDATE)
     async def archive_conversation(self, conversation_id: Union[str, UUID]) -> None:
-        """Archive a conversation. No route brings it back into use.
+        """Archive a conversation. No route restores it.
 
         ``PUT /api/v1/conversations/{id}/archive``.
 
@@ -231,12 +236,12 @@ class AsyncConversationMixin(AsyncFolderClient):
             conversation_id: UUID of the conversation.
 
         Raises:
-            SekhaValidationError: The id is no UUID.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaError: It failed.
+            SekhaValidationError: The ID is not a UUID.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             await client.controller.archive_conversation(conversation_id)
             ```
         """
@@ -247,20 +252,20 @@ class AsyncConversationMixin(AsyncFolderClient):
     async def delete_conversation(self, conversation_id: Union[str, UUID]) -> None:
         """Delete a conversation and its messages.
 
-        ``DELETE /api/v1/conversations/{id}``. The controller 0.1 cannot delete a conversation that has messages; the
-        error says what to do.
+        ``DELETE /api/v1/conversations/{id}``. Controller 0.1 cannot delete a conversation that has messages; the error
+        explains the alternatives.
 
         Args:
             conversation_id: UUID of the conversation.
 
         Raises:
-            SekhaValidationError: The id is no UUID.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaServerError: The server cannot delete it; nothing was deleted.
-            SekhaError: It failed.
+            SekhaValidationError: The ID is not a UUID.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaServerError: The server does not support this; nothing was deleted.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             await client.controller.delete_conversation(conversation_id)
             ```
         """

@@ -1,4 +1,4 @@
-"""What an interrupted sync has stored of notes that are not like that any more."""
+"""Conversations that an interrupted sync has stored for notes that have changed since."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .storing import POLL_INTERVAL
 
 
 class AsyncOrphans:
-    """What an interrupted sync was about to store of notes that have changed since.
+    """Conversations that an interrupted sync started to store for notes that have changed since.
 
     Args:
         transport: The transport of the controller.
         journal: The journal, open.
-        view: The folder to which the client is confined; None for the whole memory.
+        view: The folder that the client is restricted to; None for the whole memory.
     """
 
     def __init__(self, transport: AsyncTransport, journal: Journal, view: FolderView | None) -> None:
@@ -32,7 +32,7 @@ class AsyncOrphans:
         self._view = view
 
     async def resolve(self, orphans: list[Begun]) -> None:
-        """Note those that are in the memory as earlier versions of their notes, and that the others are not."""
+        """Record the stored ones as earlier versions of their notes, and the others as not stored."""
         time_left = IN_FLIGHT_GRACE
         while orphans and (rest := await self._look(orphans)) and time_left > 0:
             orphans = rest
@@ -44,7 +44,7 @@ class AsyncOrphans:
                 await async_in_thread(partial(self._journal.refused, orphan.key))
 
     async def _look(self, orphans: list[Begun]) -> list[Begun]:
-        """Note those that are in the memory; return the others."""
+        """Record those that are stored; return the others."""
         wanted = {(orphan.sent.label, orphan.sent.folder) for orphan in orphans}
         known, since = {*self._journal.ids, *self._journal.stale()}, self._journal.since or ""
         rows = await all_conversations(

@@ -1,4 +1,4 @@
-"""Contexts for models, and the search behind them."""
+"""Contexts for models, and the search that they use."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OFFSET: Final = {"offset": 0}
 
 
 class AsyncSearchMixin(AsyncFolderClient):
-    """The part of `AsyncMemoryController` that finds what a model should see."""
+    """Mixin of `AsyncMemoryController` for contexts."""
 
     async def assemble_context(
         self,
@@ -49,38 +49,39 @@ class AsyncSearchMixin(AsyncFolderClient):
         min_score: Optional[float] = None,
         hybrid: Optional[bool] = None,
     ) -> list[Message]:
-        """The messages that a model should see for a query, as many as fit.
+        """Return the most relevant messages for a query, as many as fit a token budget.
 
-        ``POST /api/v1/context/assemble``. The controller ranks by importance, age and preferred labels. Messages of
-        excluded folders are taken out here once more, since the controller 0.1 lets pinned and preferred ones through.
-        It searches by meaning alone; with ``hybrid=True`` the five best hits of a hybrid search come first.
+        ``POST /api/v1/context/assemble``. The controller ranks by importance, age and preferred labels, and searches by
+        meaning only; with ``hybrid=True``, the five best results of a hybrid search come first. The library also
+        removes messages from excluded folders, since controller 0.1 returns pinned and preferred ones.
 
-        With ``folders``, ``roles`` or ``min_score``, and in the view of a folder, the context is built here, from a
-        search as `query` makes it with filters and ``hybrid``: preferred labels first, then the best, whole messages
-        as long as they fit. Messages that are merely pinned come in only if the search finds them.
+        With ``folders``, ``roles`` or ``min_score``, and in the view of a folder, the library builds the context from a
+        search as by `query` with filters and ``hybrid``: preferred labels first, then by score, whole messages as long
+        as they fit. Pinned messages are included only if the search finds them.
 
         Args:
-            query: What the model will be asked about, not blank.
-            context_budget: Tokens at most, 0 or more; the controller counts four bytes as one.
-            preferred_labels: Labels whose conversations come first.
-            excluded_folders: Folders to leave out, with all that is below them.
-            folders: Folders to take messages from, with all that is below them; default: all. An empty list allows
-                none, and the context is empty.
-            roles: Roles of the messages, such as ``["user"]``; default: all. An empty list allows none.
-            min_score: Score of a message at least, 0 to 1; default: any. A good floor belongs to one embedding model.
-            hybrid: Whether words are searched for besides meanings; default: only where the context is built here.
-                Before a context of the controller it takes the requests of a `query` with ``hybrid``.
+            query: The topic of the prompt, not blank.
+            context_budget: Maximum number of tokens, 0 or more; the controller counts four bytes as one token.
+            preferred_labels: Labels of conversations to rank first.
+            excluded_folders: Folders to exclude, including their subfolders.
+            folders: Folders to search, including their subfolders; default: all. With an empty list, the context is
+                empty.
+            roles: Roles of the messages, such as ``["user"]``; default: all. With an empty list, the context is empty.
+            min_score: Minimum score of a message, 0 to 1; default: none. A suitable value depends on the embedding
+                model.
+            hybrid: Whether to add a full-text search; default: only if the library builds the context. For a context
+                from the controller, it takes the requests of a `query` with ``hybrid``.
 
         Returns:
-            Messages with ``role``, ``content`` and ``metadata.citation``, each once; they can be put among other
-            messages. Those of a search have their ``score``.
+            A list of messages with ``role``, ``content`` and ``metadata.citation``, without duplicates, which you can
+            add to a prompt. Messages from a search also have a ``score``.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
-            ```python
+            ```python title="python -m asyncio"
             context = await client.controller.assemble_context("Continue our API design discussion")
             messages = [*context, {"role": "user", "content": "What should we do next?"}]
             ```
@@ -110,13 +111,13 @@ class AsyncSearchMixin(AsyncFolderClient):
         """Search as `query` does; return the results alone.
 
         Args:
-            query: What to look for, not blank.
-            limit: Results at most, 1 or more.
+            query: Text to search for, not blank.
+            limit: Maximum number of results, 1 or more.
             filters: As for `query`.
             min_score: As for `query`.
             hybrid: As for `query`.
-            is_echo: Which results are left out before ``limit`` is counted. It is asked once about each message that
-                meets the filters, the best first, so it may remember what it has seen.
+            is_echo: Selects results to omit before ``limit`` is counted. It is called once for each message that meets
+                the filters, best first, so it may keep state.
         """
         keywords = drop_unset(query=query, limit=limit, filters=filters, min_score=min_score, hybrid=hybrid)
         wanted = self._parse_search(keywords)._replace(is_echo=is_echo)
@@ -125,7 +126,7 @@ class AsyncSearchMixin(AsyncFolderClient):
         return found
 
     def _parse_search(self, keywords: Mapping[str, object]) -> Search:
-        """Return the search for the arguments of `query`; a refusal is raised before anything is sent."""
+        """Return the search for the arguments of `query`; invalid arguments raise an error before anything is sent."""
         request = validate(QueryRequest, self._absolute_filters(keywords))
         filters = request.get("filters", {})
         return search_of(request, filters, self._conditions(filters))
@@ -147,7 +148,7 @@ class AsyncSearchMixin(AsyncFolderClient):
         """Assemble a context as `assemble_context` does, without echoes.
 
         Args:
-            query: What the model will be asked about, not blank.
+            query: The topic of the prompt, not blank.
             context_budget: As for `assemble_context`.
             preferred_labels: As for `assemble_context`.
             excluded_folders: As for `assemble_context`.
@@ -155,7 +156,7 @@ class AsyncSearchMixin(AsyncFolderClient):
             roles: As for `assemble_context`.
             min_score: As for `assemble_context`.
             hybrid: As for `assemble_context`.
-            is_echo: As for `_find`; messages of the context route are passed to it in the place of results.
+            is_echo: As for `_find`; it is called with messages from the context route instead of results.
         """
         keywords = drop_unset(
             query=query,

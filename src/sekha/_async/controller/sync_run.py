@@ -59,19 +59,19 @@ async def async_sync_all(
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
-        view: The folder to which the client is confined; None for the whole memory.
-        path: The folder of the notes, or one file.
-        folder: Where the notes are to go.
-        split: Whether each heading is a conversation of its own.
-        delete: Whether to delete conversations whose files are gone.
-        dry_run: Whether only to say what would happen.
-        concurrency: How many are stored at a time.
+        capabilities: The known capabilities of the controller.
+        view: The folder that the client is restricted to; None for the whole memory.
+        path: The folder with the notes, or one file.
+        folder: The folder to store the notes in.
+        split: Whether to store each heading as a separate conversation.
+        delete: Whether to delete conversations whose files no longer exist.
+        dry_run: Whether to only report what would be done.
+        concurrency: Maximum number of concurrent requests.
         journal: The file of the journal; None for the default.
         on_progress: Called after each note.
 
     Raises:
-        SekhaError: It ended early; ``report`` of the error has what was done before it.
+        SekhaError: The sync ended early; ``report`` of the error has the result so far.
     """
     root, target = check_path(path), check_folder(folder)
     if view is not None:
@@ -114,12 +114,12 @@ class AsyncSyncRun(AsyncImportRun):
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         journal: The journal, open.
         on_progress: Called after each note.
         reader: The notes.
-        plan: What is to be done with each.
-        view: The folder to which the client is confined; None for the whole memory.
+        plan: The action for each note.
+        view: The folder that the client is restricted to; None for the whole memory.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class AsyncSyncRun(AsyncImportRun):
         self._stale_before = [(id, source) for id, source in journal.stale().items() if not is_chat(source)]
 
     def take_over(self, survey: Survey) -> None:
-        """Count what was seen, if nothing is to be stored: the notes need not be read again."""
+        """Count the notes if nothing has to be stored: they need not be read again."""
         with self._count_lock:
             self.synced["already_stored"] = len(self._plan.steps)
             self.synced["seen"], self.synced["empty"] = survey.report["seen"], survey.report["empty"]
@@ -150,7 +150,7 @@ class AsyncSyncRun(AsyncImportRun):
             self._report()
 
     async def look_for_new(self, survey: Survey) -> None:
-        """Find what may be a new note already: another machine may have stored it, or the journal was lost."""
+        """Find conversations that may be new notes: another machine may have stored them, or the journal was lost."""
         new = [source for source, step in self._plan.steps.items() if step.kind == "new"]
         if not new:
             return
@@ -165,7 +165,7 @@ class AsyncSyncRun(AsyncImportRun):
                 self._candidates.setdefault(label_and_folder(row), []).append(row["conversation_id"])
 
     async def process(self, item: Item | Rejected) -> None:
-        """Do with a note what is planned, and count it."""
+        """Carry out the planned action for a note, and count it."""
         step = None
         if isinstance(item, Item) and item.origin is not None and item.request["messages"]:
             step = self._plan.steps.get(item.origin.source)
@@ -174,7 +174,7 @@ class AsyncSyncRun(AsyncImportRun):
         elif step.kind == "unchanged":
             self._count("already_stored")
         elif step.known is not None and item.entry.id in self._journal.stale():
-            # It is again what it was before the last sync, which broke off before it could remove that.
+            # It is again as before the last sync, which was interrupted before it removed the earlier version.
             await self._finish(item, str(item.entry.id), "replaced")
         else:
             try:
@@ -186,7 +186,7 @@ class AsyncSyncRun(AsyncImportRun):
                 await super().process(ready)
 
     async def _prepare(self, item: Item, step: Step) -> Item | None:
-        """Return what is to be stored of a note; None if it is in the memory already, or is now.
+        """Return the conversation to store for a note; None if it is already stored.
 
         Raises:
             SekhaError: A request failed.
@@ -204,7 +204,7 @@ class AsyncSyncRun(AsyncImportRun):
             await self._finish(item, step.known.id, "moved")
             return None
         export = await self._export(step.known.id)
-        if export is None:  # it was deleted in the memory
+        if export is None:  # it was deleted on the server
             await async_in_thread(partial(self._journal.removed, step.known.id))
             return item
         replacement = complete_replacement({"messages": item.request["messages"], **changes}, export)
@@ -214,7 +214,7 @@ class AsyncSyncRun(AsyncImportRun):
         return item._replace(request=replacement)
 
     async def _find_stored(self, item: Item) -> str | None:
-        """Return the id of a conversation that is a new note already, if there is one; it is given to one note only."""
+        """Return the ID of an existing conversation for a new note, if any; each is used for one note only."""
         for id in self._candidates.get(label_and_folder(item.request), ()):
             export = await self._export(id)
             if export is not None and compare_messages(item.request["messages"], export["messages"]) == "same":
@@ -225,7 +225,7 @@ class AsyncSyncRun(AsyncImportRun):
         return None
 
     def _changes(self, item: Item, known: Known) -> dict[str, Any]:
-        """Return label and folder of a note, if they have changed there; else those in the memory are kept."""
+        """Return label and folder of a note if they have changed there; otherwise those on the server are kept."""
         now = digests_of(item.request)
         before = known.digests
         return {
@@ -235,7 +235,7 @@ class AsyncSyncRun(AsyncImportRun):
         }
 
     async def _finish(self, item: Item, id: str, name: Count) -> None:
-        """Note an item that is in the memory, remove its earlier version, and count it."""
+        """Record a stored item, remove its earlier version, and count it."""
         source = cast(Origin, item.origin).source
         await async_in_thread(partial(self._journal.done, item.entry.key, id, item.origin))
         earlier = list(self._journal.stale(source))
@@ -251,7 +251,7 @@ class AsyncSyncRun(AsyncImportRun):
             self.synced["changes"].append(make_change(self._reader, source, name, item.request["label"]))
 
     async def remove_gone(self) -> None:
-        """Remove the conversations whose notes are gone, and earlier versions that an interrupted sync has left."""
+        """Remove conversations whose notes no longer exist, and earlier versions that an interrupted sync has left."""
         for id, source in self._stale_before:
             if id in self._journal.stale():
                 await self._remove_or_report(id, source)
@@ -268,7 +268,7 @@ class AsyncSyncRun(AsyncImportRun):
         except SekhaError as error:
             verdict = judge_failure(error, self._failure_streak)
             self._failure_streak = verdict.streak
-            problem = f"conversation {id} is still there: {error}"
+            problem = f"conversation {id} was not deleted: {error}"
             self._count("failed", make_failure(0, problem, place=self._reader.place(source)))
             if verdict.ends_import:
                 raise

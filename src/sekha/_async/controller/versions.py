@@ -1,4 +1,4 @@
-"""Reading, moving and removing what an earlier import or sync has stored."""
+"""Reading, moving and removing conversations of an earlier import or sync."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .storing import AsyncStoringRun
 
 
 class AsyncVersionsRun(AsyncStoringRun):
-    """A run that changes what is stored. A conversation that was moved out of the view is as one that was deleted."""
+    """A run that changes stored conversations. One that was moved out of the view counts as deleted."""
 
     async def _export(self, id: str) -> MemoryExport | None:
         """Return a conversation with its messages; None if it was deleted."""
@@ -38,7 +38,7 @@ class AsyncVersionsRun(AsyncStoringRun):
         return found if self._is_inside(found["folder"]) else None
 
     async def _is_there(self, id: str) -> bool:
-        """Return whether the memory had a conversation when that was first asked."""
+        """Return whether the server had a conversation at the first check."""
         slot = self._asking.slot()
         try:
             await slot.acquire(None)
@@ -53,7 +53,7 @@ class AsyncVersionsRun(AsyncStoringRun):
         return self._view is None or self._view.contains(folder)
 
     async def _move(self, id: str, changes: dict[str, Any]) -> bool:
-        """Give a conversation another label or folder; return False if it was deleted: it does not come back."""
+        """Change label or folder of a conversation; return False if it was deleted, since it is not restored."""
         if not changes:
             return True
         if len(changes) < 2 or self._view is not None:
@@ -67,7 +67,7 @@ class AsyncVersionsRun(AsyncStoringRun):
         return False
 
     async def _remove(self, id: str) -> Literal["deleted", "archived"]:
-        """Delete a conversation, or archive it where the server cannot delete, and note that."""
+        """Delete a conversation, or archive it if the server cannot delete, and record that."""
         how: Literal["deleted", "archived"] = "deleted"
         if self._view is None or await self._get(id) is not None:
             how = await self._patiently(partial(delete_or_archive, self._transport, self._capabilities, id))
@@ -75,14 +75,14 @@ class AsyncVersionsRun(AsyncStoringRun):
         return how
 
     async def _remove_earlier(self, ids: list[str]) -> None:
-        """Remove earlier versions of what was stored now.
+        """Remove earlier versions of a stored item.
 
         Raises:
-            SekhaError: One of them could not be removed; the message says that it is still there.
+            SekhaError: One of them could not be removed; the message names it.
         """
         for before in ids:
             try:
                 await self._remove(before)
             except SekhaError as error:
-                error.message = f"its earlier version, conversation {before}, is still there: {error.message}"
+                error.message = f"its earlier version, conversation {before}, was not deleted: {error.message}"
                 raise

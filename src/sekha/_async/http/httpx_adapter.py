@@ -1,7 +1,7 @@
-"""Requests by way of httpx, which keeps the connections where a proxy applies or the user passes a client.
+"""Requests through httpx, which manages the connections if a proxy applies or the user passes a client.
 
-It is loaded when such a client is made, and not by ``import sekha``. httpx never reads proxies of the
-environment: the one that applies is passed to it.
+It is imported when such a client is created, not by ``import sekha``. httpx never reads proxies from the environment:
+the applicable one is passed to it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from sekha.errors import SekhaConfigError
 
 
 class AsyncHTTPXTransport:
-    """Sends requests by a client of the user.
+    """Sends requests with the user's client.
 
     Args:
-        send: Sends a request, and returns the response before its body is read.
+        send: Sends a request and returns the response before its body is read.
     """
 
     def __init__(self, send: AsyncCall[[httpx.Request], httpx.Response]) -> None:
         self._send = send
 
     async def send(self, request: HTTPRequest) -> AsyncHTTPResponse:
-        """Send a request; return the response when its head has arrived."""
+        """Send a request; return the response when its headers have arrived."""
         return _AsyncHTTPXResponse(await self._send(_httpx_request(request)))
 
     async def aclose(self) -> None:
@@ -44,24 +44,24 @@ class AsyncHTTPXTransport:
 
 
 class _AsyncProxiedTransport:
-    """Sends requests through a proxy, by a transport of httpx."""
+    """Sends requests through a proxy with a transport of httpx."""
 
     def __init__(self, transport: httpx.AsyncHTTPTransport, proxy: Proxy) -> None:
         self._transport = transport
         self._proxy = proxy
 
     async def send(self, request: HTTPRequest) -> AsyncHTTPResponse:
-        """Send a request; return the response when its head has arrived.
+        """Send a request; return the response when its headers have arrived.
 
         Raises:
-            httpx.ProxyError: The proxy refused it, or its answer is none of a proxy.
+            httpx.ProxyError: The proxy rejected the request, or its response is not that of a proxy.
         """
         request.phase, request.proxy = "waiting for a free connection", str(self._proxy)
         streams: list[Any] = []
 
         async def trace(event: str, info: dict[str, Any]) -> None:
             request.phase = phase_at(event, info) or request.phase
-            if event.endswith("setup_socks5_connection.started"):  # httpcore would wait for ever
+            if event.endswith("setup_socks5_connection.started"):  # httpcore would wait forever
                 streams.append(info["stream"])
                 info["stream"] = _AsyncTimedStream(info["stream"], request.timeout["connect"])
             elif event.endswith("setup_socks5_connection.failed"):  # httpcore would not close it
@@ -76,7 +76,7 @@ class _AsyncProxiedTransport:
         except network_errors():
             raise
         except Exception as error:
-            if self._proxy.uses_socks and not request.may_have_been_sent:  # socksio has errors and asserts of its own
+            if self._proxy.uses_socks and not request.may_have_been_sent:  # socksio has its own errors and asserts
                 raise httpx.ProxyError("something that is not SOCKS5") from error
             raise
         if is_refusal_by_proxy(self._proxy, request, response.status, response.headers):
@@ -105,7 +105,7 @@ class _AsyncTimedStream:
 
 
 class _AsyncHTTPXResponse:
-    resumable = False  # what is cancelled while it reads ends the generators of httpx, which are then exhausted
+    resumable = False  # cancelling a read ends the generators of httpx, which are then exhausted
     _chunks: AsyncIterator[bytes] | None = None
 
     def __init__(self, response: httpx.Response) -> None:
@@ -113,7 +113,7 @@ class _AsyncHTTPXResponse:
         self._pid = os.getpid()
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
-        if response.is_stream_consumed:  # a hook of the user's client has read it, and what it read was decompressed
+        if response.is_stream_consumed:  # a hook of the user's client has read and decompressed it
             self.headers = {name: value for name, value in response.headers.items() if name != "content-encoding"}
 
     def iter_raw(self) -> AsyncIterator[bytes]:
@@ -124,7 +124,7 @@ class _AsyncHTTPXResponse:
         return self._chunks
 
     async def aclose(self) -> None:
-        if self._pid != os.getpid():  # after a fork: closing would reach into the event loop of the parent
+        if self._pid != os.getpid():  # after a fork: closing would affect the event loop of the parent
             return
         try:
             await self._response.aclose()
@@ -158,7 +158,7 @@ def _httpx_request(request: HTTPRequest) -> httpx.Request:
 class _Body(httpx.ByteStream):
     """The body of a request.
 
-    httpx would iterate over it by a generator, of which an event loop warns if the call is cancelled in its middle.
+    httpx would iterate over it with a generator, which causes a warning of the event loop if the call is cancelled.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -180,27 +180,27 @@ class _SingleChunk(AsyncIterator[bytes]):
 
 
 def check_proxy(proxy: Proxy | None) -> None:
-    """Refuse a proxy whose address httpx does not accept.
+    """Raise an error for a proxy whose address httpx does not support.
 
     Raises:
-        SekhaConfigError: httpx cannot use it.
+        SekhaConfigError: httpx does not support the address.
     """
     if proxy is not None:
         httpx_proxy(proxy, None)
 
 
 def check_client(client: object) -> None:
-    """Refuse what is not an `httpx.AsyncClient`.
+    """Raise an error if an ``http_client`` is not an `httpx.AsyncClient`.
 
     Raises:
-        SekhaConfigError: It is neither that nor None.
+        SekhaConfigError: The value is neither that nor None.
     """
     if client is not None and not isinstance(client, httpx.AsyncClient):
         raise SekhaConfigError(f"http_client: must be an httpx.AsyncClient, not {class_name(client)}")
 
 
 def make_transport(settings: HTTPSettings, proxy: Proxy | None, base_url: str) -> AsyncHTTPTransport:
-    """Return what sends requests to one server through a proxy, or by the client of the user."""
+    """Return the transport to one server through a proxy, or with the user's client."""
     if proxy is not None:
         context = context_for_httpx(settings, base_url)
         transport = httpx.AsyncHTTPTransport(

@@ -1,4 +1,4 @@
-"""Changing what an import has stored."""
+"""Changes of conversations that an import has stored."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ async def archive(transport: AsyncTransport, id: str) -> None:
     """Archive a conversation.
 
     Raises:
-        SekhaError: It failed.
+        SekhaError: Any other failure; see `sekha.errors`.
     """
     await transport.send(ARCHIVE_CONVERSATION.request(id=id))
 
 
 @async_traced(UPDATE)
 async def set_label(transport: AsyncTransport, id: str, changes: Mapping[str, str]) -> None:
-    """Give a conversation another label and another folder.
+    """Change label and folder of a conversation.
 
     Args:
         transport: The transport of the controller.
@@ -31,6 +31,6 @@ async def set_label(transport: AsyncTransport, id: str, changes: Mapping[str, st
         changes: ``label`` and ``folder``.
 
     Raises:
-        SekhaError: It failed.
+        SekhaError: Any other failure; see `sekha.errors`.
     """
     await transport.send(UPDATE_LABEL.request(dict(changes), id=id))

@@ -1,4 +1,4 @@
-"""Storing a conversation only if it is not stored already."""
+"""Storage of a conversation only if it does not exist yet."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from .store import create_conversation
 async def create_if_missing(
     transport: AsyncTransport, capabilities: Capabilities, conversation: dict[str, Any], *, drop_images: bool
 ) -> Conversation:
-    """Store a conversation unless it is there; after an unknown outcome, look once whether it was stored.
+    """Store a conversation unless it exists; after an unknown outcome, check once whether it was stored.
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
-        conversation: What `complete_conversation` returned.
-        drop_images: Whether an image that is part of a message may be lost (D4).
+        capabilities: The known capabilities of the controller.
+        conversation: The result of `complete_conversation`.
+        drop_images: Whether to drop images that are part of a message (D4).
 
     Raises:
-        SekhaError: It failed; nothing is stored again.
+        SekhaError: A request failed; nothing is stored twice.
     """
     transport = transport.start_deadline()
     await warn_of_lost_keys(transport, capabilities, conversation["messages"])
@@ -59,8 +59,8 @@ async def create_if_missing(
 async def find_existing(transport: AsyncTransport, conversation: dict[str, Any]) -> Conversation | None:
     """Return the active conversation with the same label, folder and messages, if there is one.
 
-    One or two requests for the words of its messages; for each thousand conversations one more if there are no words,
-    or words that many have; and an export of each that it may be, ten at most.
+    Makes one or two full-text searches; if the messages have no words or only frequent ones, one more request per
+    thousand conversations; and an export of each candidate, at most ten.
     """
     for id in (await _find_candidates(transport, conversation))[:MAX_EXPORTS]:
         try:
@@ -77,7 +77,7 @@ async def find_existing(transport: AsyncTransport, conversation: dict[str, Any])
 
 
 async def _is_elsewhere(transport: AsyncTransport, id: str, conversation: dict[str, Any]) -> bool:
-    """Return whether a conversation that is too long to be compared has another label or folder, or is gone."""
+    """Return whether a conversation that is too long to compare has another label or folder, or was deleted."""
     try:
         found = await transport.send(GET_CONVERSATION.request(id=id))
     except SekhaNotFoundError:
@@ -111,5 +111,5 @@ async def _find_or_none(transport: AsyncTransport, conversation: dict[str, Any])
 
 
 def exported_conversation(export: MemoryExport) -> Conversation:
-    """Return the conversation of an export as the other calls return it."""
+    """Return the conversation of an export in the format of the other calls."""
     return cast(Conversation, {**export["conversation"], "message_count": len(export["messages"])})

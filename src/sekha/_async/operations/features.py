@@ -1,4 +1,4 @@
-"""What a controller can do, asked when it is first needed."""
+"""Features of a controller, requested on first use."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..transport import AsyncTransport
 
 
 async def controller_features(transport: AsyncTransport, capabilities: Capabilities) -> Features | None:
-    """Return what the controller says that it can do; None if it could not be asked, which is tried again next time.
+    """Return the features that the controller reports; None if the request failed, which is retried next time.
 
-    ``GET /health``, once for a client and its views: callers that come while another one asks share its answer.
+    ``GET /health``, once for a client and its views: concurrent callers share one response.
     """
     if capabilities.features is not None:
         return capabilities.features
@@ -36,7 +36,7 @@ async def controller_features(transport: AsyncTransport, capabilities: Capabilit
 async def filters_to_send(
     transport: AsyncTransport, capabilities: Capabilities, filters: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """Return filters if the controller applies them, else none; what it answers is filtered here all the same."""
+    """Return filters if the controller applies them, else none; the results are filtered here nevertheless."""
     if not filters:
         return {}
     features = await controller_features(transport, capabilities)

@@ -22,14 +22,14 @@ MAX_PARALLEL = 4
 
 
 class AsyncConversationIterator(ProcessBound):
-    """Conversations one by one; a page is requested when the one before it is used up.
+    """Iterator over conversations; the next page is requested when the previous one is used up.
 
-    If the list changes in the meantime, no conversation is returned twice; a server that repeats pages ends it.
+    If the list changes in the meantime, no conversation is returned twice; repeated pages end the iteration.
 
     Args:
         transport: The transport of the controller.
-        page_size: Conversations in one request.
-        keep: Which conversations to return; None for all.
+        page_size: Conversations per request.
+        keep: Selects the conversations to return; None for all.
         filters: Query parameters of a filtered list.
         capabilities: What is known of the controller, if it is not known yet whether it applies filters.
     """
@@ -63,7 +63,7 @@ class AsyncConversationIterator(ProcessBound):
         return self._rows.pop()
 
     async def aclose(self) -> None:
-        """Make no more requests."""
+        """Stop making requests."""
         self._rows, self._pages.is_last = [], True
 
 
@@ -72,11 +72,11 @@ async def all_conversations(
     keep: Callable[[ConversationListItem], bool] | None = None,
     filters: Mapping[str, object] = NO_FILTERS,
 ) -> list[ConversationListItem]:
-    """Return all conversations that are wanted, the most recently updated first, with one request for each thousand.
+    """Return the selected conversations, most recently updated first, with one request per thousand.
 
     Args:
         transport: The transport of the controller.
-        keep: Which conversations to return; None for all.
+        keep: Selects the conversations to return; None for all.
         filters: Query parameters for a controller that applies filters.
     """
     return [row async for row in AsyncConversationIterator(transport, PAGE_SIZE, keep, filters)]
@@ -90,10 +90,10 @@ async def filtered_page(
     page: int,
     page_size: int,
 ) -> ConversationListResponse:
-    """Return a page of the conversations that are wanted.
+    """Return a page of the selected conversations.
 
-    A controller that applies all filters is asked for this page alone. Whatever shows that it did something else makes
-    that no answer, and all conversations are asked for.
+    A controller that applies all filters is asked for this page only. If its response shows that it did not apply them,
+    all conversations are requested.
     """
     sent = await filters_to_send(transport, capabilities, filters.sent)
     if sent and filters.are_all:
@@ -106,7 +106,7 @@ async def filtered_page(
 
 
 async def count_messages(transport: AsyncTransport, ids: Iterable[str]) -> int:
-    """Return the number of messages of some conversations, with one export each, at most four at a time."""
+    """Return the number of messages of some conversations, with one export each, at most four concurrently."""
 
     def count_one(id: str) -> AsyncCall[[], int]:
         async def count() -> int:

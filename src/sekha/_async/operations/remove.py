@@ -1,4 +1,4 @@
-"""Removing conversations from servers that may not be able to delete, and replacing them."""
+"""Deletion and replacement of conversations, also on servers that cannot delete."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ async def replace_conversation(
     *,
     drop_images: bool,
 ) -> Conversation:
-    """Store a conversation in place of another one, which is deleted, or archived where the server cannot delete.
+    """Store a conversation in place of another one, which is deleted, or archived if the server cannot delete.
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         id: The conversation to replace.
         export: That conversation with its messages.
-        changes: Messages, and what else is not taken over from it; validated.
-        drop_images: Whether an image that is part of a message may be lost (D4).
+        changes: Messages and other changed fields; validated.
+        drop_images: Whether to drop images that are part of a message (D4).
 
     Raises:
-        SekhaError: It failed; ``conversation`` is the new one if that is stored.
+        SekhaError: A request failed; ``conversation`` is the new one if it is stored.
     """
     replacement = complete_replacement(changes, export)
     if is_unchanged(replacement, export):
@@ -62,14 +62,14 @@ async def replace_conversation(
 
 @async_traced(DELETE)
 async def delete(transport: AsyncTransport, capabilities: Capabilities, id: str) -> Literal["deleted"]:
-    """Delete a conversation that may be gone already.
+    """Delete a conversation that may already be deleted.
 
     Raises:
-        SekhaError: It failed; the conversation is still there, or its outcome is unknown.
+        SekhaError: The request failed; the conversation still exists, or the outcome is unknown.
     """
     try:
         await transport.send(DELETE_CONVERSATION.request(id=id))
-    except SekhaNotFoundError:  # somebody else has deleted it
+    except SekhaNotFoundError:  # it was deleted elsewhere
         pass
     except SekhaServerError as error:
         capabilities.cannot_delete = capabilities.cannot_delete or is_unable_to_delete(error)
@@ -81,10 +81,10 @@ async def delete(transport: AsyncTransport, capabilities: Capabilities, id: str)
 async def delete_or_archive(
     transport: AsyncTransport, capabilities: Capabilities, id: str
 ) -> Literal["deleted", "archived"]:
-    """Delete a conversation; archive it if the server cannot delete, which is warned of once for a client.
+    """Delete a conversation; if the server cannot delete, archive it and warn once per client.
 
     Raises:
-        SekhaError: It failed; the conversation is still there, or its outcome is unknown.
+        SekhaError: The request failed; the conversation still exists, or the outcome is unknown.
     """
     if not capabilities.cannot_delete:
         try:
@@ -95,8 +95,8 @@ async def delete_or_archive(
     await transport.send(ARCHIVE_CONVERSATION.request(id=id))
     if capabilities.note_warning("archived instead of deleted"):
         warn_user(
-            "this server cannot delete: what was to be deleted is archived, and searches of the controller 0.1 still "
-            'find it (filters={"archived": False} leaves it out)'
+            "this server cannot delete: conversations are archived instead, and searches of controller 0.1 still find "
+            'them (filters={"archived": False} excludes them)'
         )
     return "archived"
 
@@ -109,19 +109,19 @@ async def delete_all(
     *,
     archive_instead: bool,
 ) -> None:
-    """Delete conversations one after the other, and note in a report what became of each.
+    """Delete conversations one after the other, and record each outcome in a report.
 
     The first delete shows whether the server can delete.
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         rows: The conversations.
-        report: What is noted.
-        archive_instead: Whether to archive them where the server cannot delete.
+        report: The report.
+        archive_instead: Whether to archive them if the server cannot delete.
 
     Raises:
-        SekhaError: The server cannot delete, cannot be reached, or refuses the key; ``failed`` has all other failures.
+        SekhaError: The server cannot delete, cannot be reached, or rejects the key; ``failed`` has all other failures.
     """
     remove = delete_or_archive if archive_instead else delete
     streak = 0
@@ -135,7 +135,7 @@ async def delete_all(
             done = len(report["deleted"]) + len(report["archived"])
             cannot_delete = is_unable_to_delete(error)
             if verdict.ends_import or cannot_delete:
-                hint = "; archive_instead=True archives the others" if cannot_delete else ""
+                hint = "; pass archive_instead=True to archive the rest" if cannot_delete else ""
                 error.message += f" ({done} of {len(rows)} conversations were deleted or archived{hint})"
                 error.may_have_been_applied = error.may_have_been_applied or done > 0
                 raise

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/controller/chat_run.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Following chats that have an id from one export to the next: they are renamed, replaced or continued."""
+"""Matching of chats by ID from one export to the next: they are renamed, replaced or continued."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from .versions import VersionsRun
 
 
 class ChatRun(VersionsRun):
-    """A run that knows chats by the ids that their application gave them."""
+    """A run that identifies chats by the IDs of their application."""
 
     def _follow(self, item: Item, action: ChatAction | None = None) -> None:
         """Store what is new in a chat, and count it.
 
         Args:
             item: The chat.
-            action: What else the report says of it.
+            action: An additional action for the report.
         """
         try:
             self._update(item, cast(Chat, item.chat), action)
@@ -58,7 +58,7 @@ class ChatRun(VersionsRun):
 
     def _update(self, item: Item, chat: Chat, action: ChatAction | None) -> None:
         known = self._journal.pieces(chat.id)
-        if not known and item.entry.id is not None:  # from when ids were not noted
+        if not known and item.entry.id is not None:  # from versions that did not record IDs
             self._adopt(item, item.entry.key, item.entry.id, item.entry.size)
             known = self._journal.pieces(chat.id)
         state = compare_chat(chat, item.request["messages"], known)
@@ -81,14 +81,14 @@ class ChatRun(VersionsRun):
             self._end(item, "already_stored", action)
 
     def _can_delete(self) -> bool:
-        """Return whether the server says that it can delete conversations; the controller 0.1 cannot."""
+        """Return whether the server reports that it can delete conversations; controller 0.1 cannot."""
         if self._capabilities.cannot_delete:
             return False
         features = controller_features(self._transport, self._capabilities)
         return features is not None and features.deletes
 
     def _adopt(self, item: Item, key: str, id: str, size: int | None = None) -> None:
-        """Note that a conversation is the whole chat, or so many of its first messages."""
+        """Record that a conversation is the whole chat, or its first messages."""
         origin = whole_origin(cast(Chat, item.chat), item.request["messages"][:size])
         in_thread(partial(self._journal.done, key, id, origin))
 
@@ -107,7 +107,7 @@ class ChatRun(VersionsRun):
         in_thread(partial(self._journal.done, piece_key(origin.source, origin.digests), id, origin))
 
     def _continue(self, item: Item, known: Mapping[int, Known], action: ChatAction | None) -> None:
-        """Store the messages that are in no piece yet as a conversation of their own."""
+        """Store the messages that are in no piece yet as a separate conversation."""
         chat = cast(Chat, item.chat)
         there = {start: self._get(piece.id) for start, piece in known.items()}
         gone = [known[start].id for start, found in there.items() if found is None]
@@ -160,11 +160,11 @@ class ChatRun(VersionsRun):
         start: int = 0,
         known: Mapping[int, Known] | None = None,
     ) -> bool:
-        """Store a chat, or the rest of it, in as many pieces as it needs; return False if it was stopped.
+        """Store a chat, or the rest of it, in as many pieces as needed; return False if it was stopped.
 
         Args:
             item: The chat.
-            request: What is to be stored.
+            request: The conversation to store.
             label: The label of the whole chat; default: that of the request.
             start: The number of messages before it.
             known: The pieces that need not be stored again.
@@ -191,8 +191,8 @@ class ChatRun(VersionsRun):
 
         Args:
             item: The chat.
-            name: What has become of it.
-            action: What the report says of it.
+            name: The outcome.
+            action: The action for the report.
             label: The label under which it, or the rest of it, is stored.
         """
         chat = cast(Chat, item.chat)

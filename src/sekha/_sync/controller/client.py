@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/controller/client.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""The controller: conversations, and what is remembered of them."""
+"""The controller: conversations, search, and maintenance."""
 
 from __future__ import annotations
 
@@ -50,25 +50,27 @@ from .syncing import SyncMixin
 
 @exported_from_sekha
 class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
-    """A client of the controller alone; `SekhaClient.controller` is one that shares its connections.
+    """Client for the controller only; `SekhaClient.controller` is one that shares its connections.
 
     Args:
-        config: The settings below as one object; a keyword beats it.
-        base_url: Address of the controller; else ``SEKHA_CONTROLLER_URL``.
-        api_key: Key for its REST routes; else ``SEKHA_API_KEY``.
-        mcp_api_key: Key for its MCP tools, where it differs.
-        timeout: Seconds for each phase of one attempt; None means no limit.
-        max_retries: Repetitions after a first attempt; default 3.
-        options: Any other setting of `sekha.SekhaConfig`.
+        config: The settings below as one object; keyword arguments take precedence.
+        base_url: Address of the controller; default: ``SEKHA_CONTROLLER_URL``.
+        api_key: Key for its REST routes; default: ``SEKHA_API_KEY``.
+        mcp_api_key: Key for its MCP tools, if it differs.
+        timeout: Seconds for each phase of one attempt (connect, send, wait for bytes); None means no limit.
+        max_retries: Retries after a failed first attempt; default 3.
+        options: Any other settings of `sekha.SekhaConfig`.
 
     Raises:
-        SekhaConfigError: A setting is missing or cannot be used.
+        SekhaConfigError: A setting is missing or invalid.
 
     Example:
         ```python
         from sekha import MemoryController
 
-        with MemoryController(base_url=controller_url, api_key="sk-your-api-key") as controller:
+        with MemoryController(
+            base_url=controller_url, api_key="sk-your-api-key"
+        ) as controller:
             print((controller.health())["status"])  # healthy
         ```
     """
@@ -103,41 +105,44 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
         min_score: Optional[float] = None,
         hybrid: bool = False,
     ) -> QueryResponse:
-        """Search the messages by meaning, and with ``hybrid`` by words as well.
+        """Search messages by meaning, and with ``hybrid`` also by words.
 
-        ``POST /api/v1/query``. The controller 0.1 knows neither ``offset`` nor ``filters``: both are applied here. With
-        filters it takes up to four requests: of four times ``limit`` (20 at least), and then of ten times as many each
-        time, up to 10,000 hits. ``min_importance`` and ``archived`` take one more for each thousand conversations that
-        are stored, and the first search with filters asks ``GET /health`` once whether the controller applies filters:
-        then ``min_importance`` takes none more, and ``archived`` one for each thousand that are archived.
-        An empty result may also mean that the embedder is down: `health` tells.
+        ``POST /api/v1/query``. Controller 0.1 supports neither ``offset`` nor ``filters``; the library applies both. A
+        search with filters makes up to four requests: for four times ``limit`` results (at least 20), then for ten
+        times as many each time, up to 10,000. ``min_importance`` and ``archived`` take one more request per thousand
+        stored conversations. The first search with filters calls ``GET /health`` once to check whether the controller
+        applies filters; if it does, ``min_importance`` takes no more requests, and ``archived`` one per thousand
+        archived conversations.
+
+        If the embedding service is down, the search returns no results and no error; check with `health`.
 
         Args:
-            query: What to look for, not blank.
-            limit: Hits at most, 1 or more.
-            offset: Hits to leave out at the beginning.
-            filters: Any of ``label``, ``labels``, ``exclude_labels``, ``folder``, ``subfolders`` (True: also below the
-                folder), ``min_importance`` (0 to 10), ``archived`` (False: without archived conversations), ``roles``
-                (such as ``["user"]``), ``start_date``, ``end_date`` (ISO; of the message, bounds included, UTC without
-                a zone).
-            min_score: Score of a hit at least, 0 to 1; default: any. A good floor belongs to one embedding model.
-            hybrid: Whether to search by words as well, which finds what the search by meaning loses among texts that
-                resemble each other; default: no. It takes one ``POST /api/v1/search/fts`` more, another one where a
-                thousand messages have one of the words, a third one with filters, and for what words alone have found
-                at most ten of ``GET /api/v1/conversations/{id}`` or of ``GET /api/v1/conversations``.
+            query: Text to search for, not blank.
+            limit: Maximum number of results, 1 or more.
+            offset: Number of results to skip.
+            filters: Any of ``label``, ``labels``, ``exclude_labels``, ``folder``, ``subfolders`` (True includes
+                subfolders), ``min_importance`` (0 to 10), ``archived`` (False excludes archived conversations),
+                ``roles`` (such as ``["user"]``), ``start_date``, ``end_date`` (ISO dates or times of the message,
+                inclusive; UTC without a zone).
+            min_score: Minimum score of a result, 0 to 1; default: none. A suitable value depends on the embedding
+                model.
+            hybrid: Whether to add a full-text search, which finds exact words that a search by meaning misses among
+                similar texts; default False. It takes one more request (``POST /api/v1/search/fts``), a second one if a
+                thousand messages contain one of the words, a third one with filters, and at most ten lookups of
+                conversations (``GET /api/v1/conversations/{id}`` or ``GET /api/v1/conversations``).
 
         Returns:
-            ``results``, best first, each with ``score`` (a similarity, higher is better), ``content``, ``label``,
-            ``folder``; with filters also ``truncated``, True if hits may be missing, of which a `SekhaWarning` tells
-            once for a client; with ``min_score`` also ``below_min_score``, how many hits it left out. With ``hybrid``
-            hits have ``found_by``: ``meaning``, ``words`` or ``both``. What words alone have found has the ``score`` of
-            the worst hit by meaning, or 1.0 if it contains the whole query; with ``min_score`` only the latter stays.
-            If the full-text search is refused, there are the hits by meaning, ``words_error``, and a `SekhaWarning`
-            once for a client.
+            ``results``, best first, each with ``score`` (a similarity, higher is better), ``content``, ``label`` and
+            ``folder``. With filters also ``truncated``, True if results may be missing; then a `SekhaWarning` is issued
+            once per client. With ``min_score`` also ``below_min_score``, the number of excluded results. With
+            ``hybrid`` each result has ``found_by``: ``meaning``, ``words`` or ``both``. Results found only by words get
+            the ``score`` of the worst result by meaning, or 1.0 if they contain the whole query; with ``min_score``,
+            only the latter are kept. If the full-text search fails, the results by meaning are returned with
+            ``words_error``, and a `SekhaWarning` is issued once per client.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -152,7 +157,7 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
         wanted = self._parse_search(keywords)
         transport = self._transport.start_deadline()
         page, found = search(transport, self._capabilities, endpoints.QUERY, wanted, OFFSET)
-        if self._view is not None:  # what a server adds to its page is about the whole memory
+        if self._view is not None:  # additional keys of the server may describe the whole memory
             page = QueryResponse(results=[], total=found.total, page=1, page_size=limit)
         complete_page(page, wanted, found)
         page["page"] = offset // limit + 1
@@ -161,21 +166,21 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
 
     @traced(SEARCH)
     def full_text_search(self, query: str, *, limit: int = 10, raw: bool = False) -> FullTextResponse:
-        """The messages that hold all the words.
+        """Return the messages that contain all words of a query.
 
         ``POST /api/v1/search/fts``.
 
         Args:
-            query: Words, not blank; ``C++`` and ``it's`` are found as they are written.
-            limit: Messages at most, 1 or more.
-            raw: Whether ``query`` is in the syntax of SQLite's FTS5.
+            query: Words, not blank; ``C++`` and ``it's`` are matched literally.
+            limit: Maximum number of messages, 1 or more.
+            raw: Whether ``query`` uses the query syntax of SQLite FTS5; default False.
 
         Returns:
             ``results``, messages without label and folder, and ``total``.
 
         Raises:
-            SekhaValidationError: An argument cannot be used, or a raw query has a fault.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid, or a raw query has a syntax error.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -192,10 +197,10 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
         return self._transport.send(endpoints.FULL_TEXT_SEARCH.request(body))
 
     def summarize(self, conversation_id: Union[str, UUID], *, level: str = SummaryLevel.DAILY) -> SummaryResponse:
-        """A summary of a conversation, made by the model behind the controller.
+        """Summarize a conversation with the model that the controller uses.
 
-        ``POST /api/v1/summarize``. The controller 0.1 looks at the last 24 hours whatever the level says, and answers
-        ``No messages to summarize`` where there is nothing.
+        ``POST /api/v1/summarize``. Controller 0.1 always summarizes the last 24 hours, whatever the level, and returns
+        ``No messages to summarize`` if there are none.
 
         Args:
             conversation_id: UUID of the conversation.
@@ -205,10 +210,10 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
             ``summary``, ``level``, ``generated_at`` and ``conversation_id``.
 
         Raises:
-            SekhaValidationError: An argument cannot be used.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaServerError: The model is down.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaServerError: The model is unavailable.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -221,24 +226,24 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
         return self._send_inside(endpoints.SUMMARIZE.request(body), id)
 
     def prune_dry_run(self, *, threshold_days: int = 90, limit: Optional[int] = None) -> PruneResponse:
-        """Conversations that have not been used for long; nothing is changed.
+        """Return conversations that have not been used for a long time; nothing is changed.
 
-        ``POST /api/v1/prune/dry-run``. The controller asks its model for a preview of each candidate, one after the
-        other, so this can take long. A ``limit`` is sent where ``GET /health``, which is asked once, says that it is
-        known: the local server then previews no more than it returns.
+        ``POST /api/v1/prune/dry-run``. The controller generates a preview of each candidate with its model, one after
+        the other, so this can take long. The first call with a ``limit`` checks with ``GET /health`` whether the server
+        supports it; the local server does, and generates previews only for the conversations that it returns.
 
         Args:
-            threshold_days: Days since the last use, 0 to 36500.
-            limit: Suggestions at most, 1 or more: those recommended for the archive first, and of these the longest
-                unused; default: all, in the order of the server.
+            threshold_days: Minimum number of days since the last use, 0 to 36500.
+            limit: Maximum number of suggestions, 1 or more, sorted by recommendation (archive first) and time since the
+                last use; default: all, in the order of the server.
 
         Returns:
-            ``suggestions``, each with ``conversation_id``, ``importance_score`` and ``preview``, and ``total``, which
-            counts those beyond the limit too.
+            ``suggestions``, each with ``conversation_id``, ``importance_score`` and ``preview``, and ``total``, the
+            number without the limit.
 
         Raises:
-            SekhaValidationError: The number cannot be used.
-            SekhaError: It failed; on the controller 0.1 also because one preview failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: Any other failure; controller 0.1 also fails if one preview fails.
 
         Example:
             ```python
@@ -262,16 +267,16 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
     def prune_execute(self, conversation_ids: Sequence[Union[str, UUID]]) -> None:
         """Archive conversations.
 
-        ``POST /api/v1/prune/execute``, after one request for each thousand stored conversations that checks the ids:
-        with an unknown one nothing is archived.
+        ``POST /api/v1/prune/execute``. The IDs are checked first, with one request per thousand stored conversations;
+        if one is unknown, nothing is archived.
 
         Args:
             conversation_ids: UUIDs of the conversations; an empty list does nothing.
 
         Raises:
-            SekhaValidationError: An id is no UUID.
-            SekhaNotFoundError: An id is unknown; ``archived`` lists those that were archived all the same.
-            SekhaError: It failed.
+            SekhaValidationError: An ID is not a UUID.
+            SekhaNotFoundError: An ID is unknown; ``archived`` lists the conversations that were archived nevertheless.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -297,21 +302,21 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
             raise
 
     def suggest_labels(self, conversation_id: Union[str, UUID]) -> list[LabelSuggestion]:
-        """Labels that would fit a conversation, at most five.
+        """Suggest up to five labels for a conversation.
 
-        ``POST /api/v1/labels/suggest``. Where the model is down, the controller 0.1 suggests some label with confidence
-        0.9, and nothing tells that from a real one: ask `health_check` of the client first.
+        ``POST /api/v1/labels/suggest``. If the model is down, controller 0.1 suggests an arbitrary label with
+        confidence 0.9, which cannot be distinguished from a real one; check with `health_check` of the client first.
 
         Args:
             conversation_id: UUID of the conversation.
 
         Returns:
-            ``label``, ``confidence`` (0 to 1) and ``reason`` for each.
+            A list with ``label``, ``confidence`` (0 to 1) and ``reason`` for each.
 
         Raises:
-            SekhaValidationError: The id is no UUID.
-            SekhaNotFoundError: There is no such conversation.
-            SekhaError: It failed.
+            SekhaValidationError: The ID is not a UUID.
+            SekhaNotFoundError: There is no conversation with this ID.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -324,12 +329,12 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
         return self._transport.send(endpoints.SUGGEST_LABELS.request(body))
 
     def rebuild_embeddings(self) -> None:
-        """Ask the controller to embed everything anew; the controller 0.1 accepts this and does nothing.
+        """Start a rebuild of all embeddings; controller 0.1 accepts the request and does nothing.
 
         ``POST /api/v1/rebuild-embeddings``.
 
         Raises:
-            SekhaError: It failed.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -340,16 +345,16 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
         self._transport.send(endpoints.REBUILD_EMBEDDINGS.request())
 
     def health(self) -> ServiceHealth:
-        """How the controller is.
+        """Return the health of the controller.
 
-        ``GET /health``; any controller's answer in one shape.
+        ``GET /health``. The responses of all server versions are normalized to one format.
 
         Returns:
-            ``status`` (``healthy`` or ``unhealthy``), ``checks``, and ``error`` where there is one.
+            ``status`` (``healthy`` or ``unhealthy``), ``checks``, and ``error`` if there is one.
 
         Raises:
-            SekhaConnectionError: It cannot be reached.
-            SekhaError: It failed in another way.
+            SekhaConnectionError: The service cannot be reached.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -360,12 +365,12 @@ class MemoryController(SearchMixin, SyncMixin, ListingMixin, ReplaceMixin):
         return health if self._view is None else self._view.health(health)
 
     def metrics(self) -> str:
-        """The controller's metrics, as text in Prometheus' format; the controller 0.1 always says 0.
+        """Return the controller's metrics as text in Prometheus format; on controller 0.1 they are always 0.
 
         ``GET /metrics``.
 
         Raises:
-            SekhaError: It failed.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python

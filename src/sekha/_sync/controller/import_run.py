@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/controller/import_run.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""One run of an import: what is stored, what an earlier run has stored, and what was on its way when that ended."""
+"""One run of an import: new items, items that an earlier run stored, and items that were in flight when it ended."""
 
 from __future__ import annotations
 
@@ -38,12 +38,11 @@ from .chat_run import ChatRun
 from .storing import MAX_RATE_LIMIT_WAITS, POLL_INTERVAL
 
 IN_FLIGHT_GRACE = 10.0
-"""Seconds after which a request that was in flight when an import was interrupted counts as lost."""
+"""Seconds after which a request that was in flight when an import was interrupted is considered lost."""
 _GROWTH_GRACE = 10.0
-"""Seconds in which a partly stored conversation must have grown, if the server is still storing it."""
+"""Seconds within which a partly stored conversation grows if the server is still storing it."""
 _SKIPPED = (
-    "{times} times nobody knew what became of it, and it is not in the memory: it is left out now, and tried again "
-    "by the next import"
+    "its outcome was unknown {times} times, and it is not stored; this import skips it, and the next one tries it again"
 )
 
 
@@ -53,8 +52,8 @@ class ImportRun(ChatRun):
     An item is one of six:
 
     1. It cannot be stored, or has no messages: it is counted.
-    2. The journal knows its id: it is counted as already stored.
-    3. The journal knows the chat that it is: what is new in it is stored.
+    2. The journal contains its ID: it is counted as already stored.
+    3. The journal contains the chat: its new messages are stored.
     4. The journal has an open entry for it, or for an identical one, of a run that was interrupted: it waits for the
        end of the run, when nothing else is in flight that it could be confused with. So does a chat that stands in the
        export twice.
@@ -94,7 +93,7 @@ class ImportRun(ChatRun):
             self._held.discard(id)
 
     def resolve_pending(self) -> None:
-        """Find out which items an interrupted run has stored, and store the others."""
+        """Determine which items an interrupted run has stored, and store the others."""
         self._settle_pending()
         while self._later and not self._stopped.is_set():
             later, self._later = self._later, []
@@ -117,7 +116,7 @@ class ImportRun(ChatRun):
                 self._held.discard(item.chat.id)
 
     def _look_for_pending(self) -> tuple[list[Sought], dict[str, PartialMatch]]:
-        """Look for what was begun until it is there, or is lost; return what is not there, and what is in part."""
+        """Look for started items until they are stored or considered lost; return missing and partly stored items."""
         time_left = IN_FLIGHT_GRACE - (self._clock.now() - self._started_at)  # the interrupted run ended before
         sought = [one for item in self._pending for one in find_sought(item, self._journal)]
         parts: dict[str, PartialMatch] = {}
@@ -140,10 +139,10 @@ class ImportRun(ChatRun):
         return sought, parts
 
     def _reconcile(self, sought: list[Sought]) -> dict[str, PartialMatch]:
-        """Note and take out what is in the memory as it was sent; return, by key, what is there in part."""
+        """Record and remove items that are stored completely; return, by key, those that are stored partly."""
         since, known_ids = self._journal.since or "", self._journal.ids
         wanted = {one.address for one in sought}
-        dated = {one.address for one in sought if one.item.dates}  # the server may keep their dates
+        dated = {one.address for one in sought if one.item.dates}  # the server may store their dates
 
         def may_be_sought(row: ConversationListItem) -> bool:
             if row["conversation_id"] in known_ids or not self._is_inside(row["folder"]):
@@ -170,7 +169,9 @@ class ImportRun(ChatRun):
                 is_ours = bool(since) and created_at is not None and created_at >= since
                 others.append((PartialMatch(id, len(messages), is_ours), messages, address))
         parts: dict[str, PartialMatch] = {}
-        for part, messages, address in sorted(others, key=lambda other: -other[0].size):  # an empty one may be of any
+        for part, messages, address in sorted(
+            others, key=lambda other: -other[0].size
+        ):  # an empty one may belong to any item
             for one in sought:
                 if one.key not in parts and match_sought(one, address, messages) == "part":
                     parts[one.key] = part
@@ -178,7 +179,7 @@ class ImportRun(ChatRun):
         return parts
 
     def _note_found(self, whole: Sought, id: str) -> None:
-        """Note what is in the memory as it was sent."""
+        """Record items that are stored as they were sent."""
         if whole.item.is_archived:
             self._archive(id)
         if whole.item.chat is None:
@@ -190,7 +191,7 @@ class ImportRun(ChatRun):
             in_thread(partial(self._journal.done, whole.key, id, whole.origin))
 
     def _settle(self, item: Item, missing: list[Sought], parts: dict[str, PartialMatch]) -> None:
-        """Store what is missing of a pending item.
+        """Store the missing part of a pending item.
 
         Raises:
             SekhaError: A request failed.
@@ -215,7 +216,7 @@ class ImportRun(ChatRun):
         self._store(item)
 
     def _mend(self, item: Item, sought: Sought, part: PartialMatch) -> Item:
-        """Delete a part of a conversation; where the server cannot, take it for the beginning, which is continued.
+        """Delete a partly stored conversation; if the server cannot delete, keep it as the start, which is continued.
 
         Raises:
             SekhaError: A request failed.
@@ -254,16 +255,16 @@ def import_all(
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
-        view: The folder to which the client is confined; None for the whole memory.
-        conversations: What is to be stored.
-        concurrency: How many are stored at a time.
-        journal: The file of the journal; None for none.
-        drop_images: Whether images that are part of messages may be lost.
+        capabilities: The known capabilities of the controller.
+        view: The folder that the client is restricted to; None for the whole memory.
+        conversations: The conversations to store.
+        concurrency: Maximum number of concurrent requests.
+        journal: The file of the journal; None for no journal.
+        drop_images: Whether to drop images that are part of messages.
         on_progress: Called after each conversation.
 
     Raises:
-        SekhaError: It ended early; ``report`` of the error has what was done before it.
+        SekhaError: The import ended early; ``report`` of the error has the result so far.
     """
     is_default = journal is not None and os.path.basename(journal) == JOURNAL
     notes = Journal(journal, transport.base_url, None if view is None else view.folder, reads_older=is_default)

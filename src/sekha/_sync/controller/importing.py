@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/controller/importing.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Importing many conversations: several at a time, and so that an interrupted import can be resumed."""
+"""Imports of many conversations: concurrent, and resumable after an interruption."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ load_ahead(f"{__package__}.import_run")
 
 
 class ImportMixin(ConversationMixin):
-    """The part of `MemoryController` that imports."""
+    """Mixin of `MemoryController` for imports."""
 
     def import_conversations(
         self,
@@ -32,52 +32,55 @@ class ImportMixin(ConversationMixin):
         drop_images: bool = False,
         on_progress: Optional[Callable[[ImportProgress], object]] = None,
     ) -> ImportReport:
-        """Store many conversations; what cannot be stored is reported and left out.
+        """Store many conversations; those that cannot be stored are skipped and reported.
 
-        ``POST /api/v1/conversations`` for each. With a journal an import that was broken off, by Ctrl-C, a lost server
-        or the end of the process, is continued by the same call: nothing is stored twice, and nothing is lost. What was
-        on its way when it broke off is looked up in the memory (list, get and the MCP tool ``memory_export``, which
-        needs the MCP tools' key). Conversations are taken from ``conversations`` as they are stored, so that any number
-        of them may come from a generator such as `sekha.exports.read_export`; event loops leave that to threads.
-        One that reaches the server more than ten seconds after this import began may be stored once more.
-        A conversation above 1.9 MB, of which servers accept 2 MiB, is stored in parts with whole messages, called
-        ``A long year (1 of 3)``; one with a message above that is a failure, and nothing of it is stored.
-        Chats that `sekha.exports.read_export` has read are known by their ids: those that have changed since an earlier
-        import with the same journal are renamed, or replace their earlier version; where the server cannot delete,
-        the new messages of one that has only grown are stored as ``Title (continued)``. A conversation of which only a
-        part is in the memory is completed.
+        ``POST /api/v1/conversations`` for each. With a journal, the same call resumes an import that was interrupted,
+        by Ctrl-C, a lost connection or the end of the process: nothing is stored twice, and nothing is lost. Requests
+        that were in flight at the interruption are looked up on the server (list, get and the MCP tool
+        ``memory_export``, which requires the key of the MCP tools). Exception: a request of the interrupted run that
+        reaches the server more than ten seconds after this run has started may be stored twice. Conversations are read
+        from ``conversations`` while others are stored, so a generator such as `sekha.exports.read_export` may return
+        any number of them; inside an event loop, a thread reads them.
+
+        A conversation above 1.9 MB (servers accept 2 MiB) is stored in parts of whole messages, named such as ``A long
+        year (1 of 3)``; one with a single message above that size fails, and nothing of it is stored.
+
+        Chats from `sekha.exports.read_export` are identified by their IDs. A chat that has changed since an earlier
+        import with the same journal is renamed, or replaces its earlier version; if the server cannot delete, the new
+        messages of a chat that has only grown are stored as ``Title (continued)``. A partly stored conversation is
+        completed.
 
         Args:
-            conversations: What `create_conversation` takes, or what an export could not give. Those without messages
-                are counted and left out.
-            concurrency: How many are stored at a time, 1 to 100; ``max_concurrent_writes`` is a limit too.
-            journal: File in which is noted what is stored; it is made, or continued. It belongs to one server, and to
-                one import at a time. None: nothing is noted. One called ``.sekha-journal`` also reads those that
-                older versions made beside each file of its folder.
-            drop_images: Whether an image that is part of a message may be lost where the server stores text only, or
-                where the conversation is too large; else such a conversation is a failure.
-            on_progress: Called after each conversation with how many were seen, stored, already stored, grown, renamed,
-                replaced, empty, failed; by blocking clients in the threads that store, one at a time. Also called when
-                a wait of more than a second begins, with the same numbers and ``waiting``: for what ``reason``, and how
-                many ``seconds``.
+            conversations: Conversations as for `create_conversation`, or unreadable ones from an export. Those without
+                messages are counted and skipped.
+            concurrency: Maximum number of concurrent requests, 1 to 100; ``max_concurrent_writes`` also applies.
+            journal: File that records what is stored; it is created, or resumed. It belongs to one server, and only one
+                import can use it at a time. None: no journal. A journal named ``.sekha-journal`` also includes those
+                that older versions created beside each file of its folder.
+            drop_images: Whether to drop images that are part of a message if the server stores text only, or if the
+                conversation is too large; otherwise such a conversation fails.
+            on_progress: Called after each conversation with the counts so far: seen, stored, already stored, grown,
+                renamed, replaced, empty, failed. Sync clients call it in worker threads, one call at a time. Also
+                called when a wait of more than a second starts, with the same counts and ``waiting``: its ``reason``
+                and its ``seconds``.
 
         Returns:
-            The same numbers, ``failures``: position from 1, place, label and error of each that failed;
-            ``left_out``: how much was left out of what `sekha.exports.read_export` has read, by kind; ``split``: what
-            was stored in parts, each of which is one in all numbers; and ``changes``: place, label and action of what
-            was there already and has changed.
+            The report, with the same counts and with ``failures`` (position from 1, place, label and error of each
+            failed conversation), ``left_out`` (counts of content that `sekha.exports.read_export` skipped, by kind),
+            ``split`` (conversations that were stored in parts; each counts as one), and ``changes`` (place, label and
+            action of each conversation that has changed since an earlier import).
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: The journal belongs to another server, or is no journal.
-            SekhaInUseError: Another import uses the journal.
-            SekhaError: The server refuses the key or cannot be reached; with a journal, call again to go on. ``report``
-                of the error has what was done before it.
-            OSError: The journal cannot be read or written; it has a ``report`` as well, and so has `KeyboardInterrupt`.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaConfigError: The journal belongs to another server, or the file is not a journal.
+            SekhaInUseError: Another import is using the journal.
+            SekhaError: The server rejected the key or cannot be reached; with a journal, call again to resume.
+                ``report`` of the error has the result so far.
+            OSError: The journal cannot be read or written. It has a ``report`` as well, as does `KeyboardInterrupt`.
 
         Warns:
-            SekhaWarning: The server does not keep a key of the messages, such as ``timestamp``; once, as for
-                `create_conversation`. Or the server cannot delete, and earlier versions are archived.
+            SekhaWarning: The server does not store a key of the messages, such as ``timestamp`` (once per key), or it
+                cannot delete, so earlier versions are archived.
 
         Example:
             ```python
@@ -92,9 +95,9 @@ class ImportMixin(ConversationMixin):
         given = cast(object, conversations)
         if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
             raise argument_error(
-                "conversations", f"must be many conversations, not {type_name(cast(object, conversations))}"
+                "conversations", f"must be an iterable of conversations, not {type_name(cast(object, conversations))}"
             )
-        from .import_run import import_all  # loaded ahead where there is an event loop
+        from .import_run import import_all  # imported in advance if there is an event loop
 
         return import_all(
             self._transport,
@@ -109,7 +112,7 @@ class ImportMixin(ConversationMixin):
 
 
 def check_import_options(concurrency: int, on_progress: object) -> None:
-    """Raise SekhaValidationError for what imports and syncs cannot use."""
+    """Raise a `SekhaValidationError` for invalid options of imports and syncs."""
     if isinstance(concurrency, bool) or not isinstance(cast(object, concurrency), int) or concurrency < 1:
         raise argument_error("concurrency", "must be a whole number of at least 1")
     if concurrency > _MAX_CONCURRENCY:

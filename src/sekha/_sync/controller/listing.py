@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/controller/listing.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""All conversations of the controller, or some of them: list and count them."""
+"""Lists and counts of conversations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..operations.pagination import ConversationIterator, filtered_page
 
 
 class ListingMixin(FolderClient):
-    """The part of `MemoryController` that lists conversations."""
+    """Mixin of `MemoryController` for lists."""
 
     def list_conversations(
         self,
@@ -34,30 +34,30 @@ class ListingMixin(FolderClient):
         page: int = 1,
         page_size: int = 50,
     ) -> ConversationListResponse:
-        """A page of conversations, the last changed first.
+        """Return a page of conversations, most recently updated first.
 
-        ``GET /api/v1/conversations``. Filters are applied here, since the controller 0.1 gives an empty list for any
-        of them: a filtered list takes one request for each thousand conversations that are stored. The first one asks
-        ``GET /health`` once whether the controller applies filters: of one that does, a page takes one request, and
-        with ``subfolders`` or dates one for each thousand that match the others.
+        ``GET /api/v1/conversations``. Controller 0.1 returns an empty list with any filter, so the library applies
+        filters: a filtered list takes one request per thousand stored conversations. The first filtered list calls
+        ``GET /health`` once to check whether the controller applies filters; if it does, a page takes one request, or
+        with ``subfolders`` or dates one per thousand conversations that match the other filters.
 
         Args:
-            label: Exactly this label.
-            folder: Exactly this folder.
-            pinned: Only those with importance 10 (True) or less (False).
-            archived: Only those that are archived (True) or not (False).
-            subfolders: Whether folders below ``folder`` count too.
-            start_date: ISO date or time of the last change, included; UTC without a zone.
-            end_date: The same for the end; a date means its whole day.
-            page: Number of the page, from 1.
-            page_size: Conversations on a page, at least 1.
+            label: Only conversations with exactly this label.
+            folder: Only conversations in exactly this folder.
+            pinned: Only conversations with importance 10 (True), or only those below 10 (False).
+            archived: Only archived conversations (True), or only active ones (False).
+            subfolders: Whether to include folders below ``folder``; default False.
+            start_date: Earliest time of the last update, inclusive, as an ISO date or time; UTC without a zone.
+            end_date: Latest time, inclusive; a date includes the whole day.
+            page: Number of the page, starting at 1.
+            page_size: Page size, 1 or more.
 
         Returns:
-            ``results``, ``total`` (of all pages), ``page`` and ``page_size``.
+            The page, with ``results``, ``total`` (of all pages), ``page`` and ``page_size``.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
@@ -87,28 +87,31 @@ class ListingMixin(FolderClient):
         end_date: Optional[str] = None,
         page_size: int = 100,
     ) -> ConversationIterator:
-        """All conversations one by one, the last changed first; the next page is asked for when it is needed.
+        """Iterate over all conversations, most recently updated first; pages are requested as needed.
 
-        ``GET /api/v1/conversations``, once for each ``page_size`` conversations that are stored; of a controller that
-        applies filters, that match ``label``, ``folder`` without ``subfolders``, ``pinned`` and ``archived``.
+        ``GET /api/v1/conversations``, once per ``page_size`` stored conversations. If the controller applies filters,
+        only conversations that match ``label``, ``folder`` (without ``subfolders``), ``pinned`` and ``archived`` are
+        requested.
 
         Args:
-            label: Exactly this label.
-            folder: Exactly this folder.
-            pinned: Only those with importance 10 (True) or less (False).
-            archived: Only those that are archived (True) or not (False).
-            subfolders: Whether folders below ``folder`` count too.
-            start_date: ISO date or time of the last change, included; UTC without a zone.
-            end_date: The same for the end; a date means its whole day.
-            page_size: Conversations in one request, at least 1.
+            label: Only conversations with exactly this label.
+            folder: Only conversations in exactly this folder.
+            pinned: Only conversations with importance 10 (True), or only those below 10 (False).
+            archived: Only archived conversations (True), or only active ones (False).
+            subfolders: Whether to include folders below ``folder``; default False.
+            start_date: Earliest time of the last update, inclusive, as an ISO date or time; UTC without a zone.
+            end_date: Latest time, inclusive; a date includes the whole day.
+            page_size: Conversations per request, 1 or more.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
             SekhaError: While iterating: a request failed.
 
         Example:
             ```python
-            for conversation in client.controller.iter_conversations(folder="/work", subfolders=True):
+            for conversation in client.controller.iter_conversations(
+                folder="/work", subfolders=True
+            ):
                 print(conversation["label"])
             ```
         """
@@ -120,9 +123,9 @@ class ListingMixin(FolderClient):
     def _parse_list(
         self, arguments: Mapping[str, object]
     ) -> tuple[Callable[[ConversationListItem], bool] | None, ListFilters]:
-        """Return which conversations to list, None for all, and the filters for a controller that applies them.
+        """Return the condition of a list, None for all conversations, and filters for a controller that applies them.
 
-        A refusal is raised before anything is sent.
+        Invalid arguments raise an error before anything is sent.
         """
         request = validate(ListRequest, self._absolute_folder(arguments))
         return self._keep(list_filter(request)), list_filters(request, is_confined=self._view is not None)
@@ -135,28 +138,32 @@ class ListingMixin(FolderClient):
         folder: Optional[str] = None,
         subfolders: bool = False,
     ) -> ConversationCount:
-        """The number of conversations.
+        """Count conversations.
 
-        ``GET /api/v1/conversations/count``; ``label`` and ``subfolders`` are counted from the list, with one request
-        for each thousand conversations that are stored; ``label`` with one in all, where the controller applies
-        filters.
+        ``GET /api/v1/conversations/count``. ``label`` and ``subfolders`` are counted from the list instead, with one
+        request per thousand stored conversations; ``label`` with one request if the controller applies filters.
 
         Args:
-            label: Exactly this label.
-            label_contains: A part of the label, upper or lower case; ``%`` and ``_`` are wildcards on the server.
-            folder: Exactly this folder. At most one of the three can be given.
-            subfolders: Whether folders below ``folder`` count too.
+            label: Only conversations with exactly this label.
+            label_contains: Part of the label, case-insensitive; ``%`` and ``_`` are wildcards on the server.
+            folder: Only conversations in exactly this folder. Only one of these three arguments can be given.
+            subfolders: Whether to include folders below ``folder``; default False.
 
         Returns:
-            ``{"count": ...}`` and what was counted.
+            A dictionary with ``count``, and with the label or folder that was counted.
 
         Raises:
-            SekhaValidationError: More than one is given, one cannot be used, or there are subfolders without a folder.
-            SekhaError: It failed.
+            SekhaValidationError: An argument is invalid, more than one is given, or ``subfolders`` is given without
+                ``folder``.
+            SekhaError: Any other failure; see `sekha.errors`.
 
         Example:
             ```python
-            print((client.controller.count_conversations(folder="/work", subfolders=True))["count"])
+            print(
+                (client.controller.count_conversations(folder="/work", subfolders=True))[
+                    "count"
+                ]
+            )
             ```
         """
         given = drop_unset(label=label, label_contains=label_contains, folder=self._absolute(folder))

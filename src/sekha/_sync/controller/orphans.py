@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/controller/orphans.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""What an interrupted sync has stored of notes that are not like that any more."""
+"""Conversations that an interrupted sync has stored for notes that have changed since."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .storing import POLL_INTERVAL
 
 
 class Orphans:
-    """What an interrupted sync was about to store of notes that have changed since.
+    """Conversations that an interrupted sync started to store for notes that have changed since.
 
     Args:
         transport: The transport of the controller.
         journal: The journal, open.
-        view: The folder to which the client is confined; None for the whole memory.
+        view: The folder that the client is restricted to; None for the whole memory.
     """
 
     def __init__(self, transport: Transport, journal: Journal, view: FolderView | None) -> None:
@@ -34,7 +34,7 @@ class Orphans:
         self._view = view
 
     def resolve(self, orphans: list[Begun]) -> None:
-        """Note those that are in the memory as earlier versions of their notes, and that the others are not."""
+        """Record the stored ones as earlier versions of their notes, and the others as not stored."""
         time_left = IN_FLIGHT_GRACE
         while orphans and (rest := self._look(orphans)) and time_left > 0:
             orphans = rest
@@ -46,7 +46,7 @@ class Orphans:
                 in_thread(partial(self._journal.refused, orphan.key))
 
     def _look(self, orphans: list[Begun]) -> list[Begun]:
-        """Note those that are in the memory; return the others."""
+        """Record those that are stored; return the others."""
         wanted = {(orphan.sent.label, orphan.sent.folder) for orphan in orphans}
         known, since = {*self._journal.ids, *self._journal.stale()}, self._journal.since or ""
         rows = all_conversations(

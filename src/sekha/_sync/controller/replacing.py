@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/controller/replacing.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""The controller's conversations: replace one, or delete all of a folder."""
+"""Replacement of a conversation, and deletion of all conversations in a folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .conversations import ConversationMixin
 
 
 class ReplaceMixin(ConversationMixin):
-    """The part of `MemoryController` that replaces conversations, and deletes many."""
+    """Mixin of `MemoryController` that replaces a conversation, and deletes many."""
 
     @traced(REPLACE)
     def replace_conversation(
@@ -40,31 +40,33 @@ class ReplaceMixin(ConversationMixin):
         messages: Optional[Sequence[Mapping[str, object]]] = None,
         drop_images: bool = False,
     ) -> Conversation:
-        """Store a conversation in place of another one, which is deleted after that.
+        """Replace a conversation: store a new one, then delete the old one.
 
-        The old one is read first (the MCP tool ``memory_export``); if it is the same, nothing else happens. The new one
-        is stored as by `create_conversation`, and then the old one is deleted. The controller 0.1 cannot delete a
-        conversation that has messages: there it is archived, and is still found by searches without the filter
-        ``archived``, of which a `SekhaWarning` tells once for a client.
+        The old conversation is read first (MCP tool ``memory_export``); if nothing would change, nothing is stored. The
+        new one is stored as by `create_conversation`, then the old one is deleted. Controller 0.1 cannot delete a
+        conversation that has messages; the library archives it instead and issues a `SekhaWarning` once per client.
+        Searches still find it unless they filter by ``archived``.
 
         Args:
             conversation_id: UUID of the conversation to replace.
-            conversation: The keywords below but ``drop_images`` as one dictionary; a keyword beats its entry.
-            label: Name, not empty; default: as it was.
-            folder: Path, not empty; default: as it was.
-            importance_score: 1 to 10; default: as it was.
+            conversation: The keyword arguments below except ``drop_images`` as one dictionary; keyword arguments take
+                precedence.
+            label: Name, not empty; default: unchanged.
+            folder: Path, not empty; default: unchanged.
+            importance_score: 1 to 10; default: unchanged.
             messages: All messages of the new conversation: dictionaries with ``role`` and ``content``.
-            drop_images: Whether ``data:`` images may be lost where the server takes text only.
+            drop_images: Whether to drop ``data:`` images if the server stores text only; otherwise such messages raise
+                an error.
 
         Returns:
-            The new conversation, or the old one if nothing was to be changed; ``replaced`` has the old ``id``, and
-            ``how``: ``deleted``, ``archived`` or ``unchanged``.
+            The new conversation, or the old one if nothing would change. ``replaced`` has the old ``id``, and as
+            ``how`` one of ``deleted``, ``archived`` and ``unchanged``.
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaNotFoundError: There is no such conversation; nothing was stored.
-            SekhaError: It failed. If ``conversation`` of the error is not None, that is the new one, which is stored,
-                and the old one is still there or its outcome is unknown.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaNotFoundError: There is no conversation with this ID; nothing was stored.
+            SekhaError: Any other failure. If ``conversation`` of the error is set, the new conversation is stored, and
+                the old one still exists or its outcome is unknown.
 
         Warns:
             SekhaWarning: The server cannot delete; the old conversation is archived.
@@ -97,25 +99,28 @@ class ReplaceMixin(ConversationMixin):
     ) -> DeletionReport:
         """Delete all conversations of a folder; by default, only count them.
 
-        The list is read, with one request for each thousand conversations that are stored, and then each conversation
-        is deleted by a request of its own, archived ones too. The controller 0.1 cannot delete conversations that have
-        messages: the first one shows it, the call fails, and nothing is archived instead unless you say so.
+        The list is read with one request per thousand stored conversations; then each conversation is deleted with a
+        request of its own, including archived ones. Controller 0.1 cannot delete conversations that have messages: the
+        call fails at the first one, and archives nothing unless ``archive_instead`` is True.
 
         Args:
-            folder: Exactly this folder; it has to be given, except in a view of a folder: default there: all of it.
-            subfolders: Whether folders below ``folder`` count too; not with ``/``, which would be everything.
-            dry_run: Whether to delete nothing, and only report what is there.
-            archive_instead: Whether to archive them where the server cannot delete. The controller 0.1 still finds
-                archived conversations in searches.
+            folder: Only conversations in exactly this folder. Required, except in the view of a folder, where the
+                default is the whole view.
+            subfolders: Whether to include folders below ``folder``; default False. Not allowed with ``/``, which would
+                be everything.
+            dry_run: Whether to only count the conversations and delete nothing; default True.
+            archive_instead: Whether to archive conversations if the server cannot delete them. Searches of controller
+                0.1 still find archived conversations.
 
         Returns:
-            ``found``, how many there are; the ids of those that were ``deleted`` or ``archived``; ``failed``, each with
-            ``id``, ``label`` and ``error``; ``dry_run``; and ``cannot_delete``, True where that is known of the server.
+            The report, with ``found`` (number of conversations), the IDs of those that were ``deleted`` or
+            ``archived``, ``failed`` (each with ``id``, ``label`` and ``error``), ``dry_run``, and ``cannot_delete``,
+            True if the server is known not to support deletion.
 
         Raises:
-            SekhaValidationError: There is no folder, or it cannot be used.
+            SekhaValidationError: ``folder`` is missing or invalid.
             SekhaServerError: The server cannot delete, and ``archive_instead`` is False.
-            SekhaError: It failed; the message says how many were deleted. The call can be repeated.
+            SekhaError: Any other failure; the message has the number of deleted conversations. The call can be retried.
 
         Warns:
             SekhaWarning: The server cannot delete; the conversations are archived.
@@ -124,15 +129,17 @@ class ReplaceMixin(ConversationMixin):
             ```python
             found = client.controller.delete_conversations(folder="/old", subfolders=True)
             if found["found"] < 100:
-                client.controller.delete_conversations(folder="/old", subfolders=True, dry_run=False)
+                client.controller.delete_conversations(
+                    folder="/old", subfolders=True, dry_run=False
+                )
             ```
         """
         switches = {"subfolders": subfolders, "dry_run": dry_run, "archive_instead": archive_instead}
         request = validate(DeleteManyRequest, {**drop_unset(folder=self._absolute(folder)), **switches})
         if "folder" not in request and self._view is None:
-            raise argument_error("folder", "is missing")
+            raise argument_error("folder", "is required")
         if request.get("folder") == "/" and subfolders:
-            raise argument_error("folder", "must not be / together with subfolders, for that would be everything")
+            raise argument_error("folder", "must not be / with subfolders, which would delete everything")
         transport = self._transport.start_deadline()
         inside = list_filter({"folder": request["folder"], "subfolders": subfolders}) if "folder" in request else None
         rows = all_conversations(transport, self._keep(inside))

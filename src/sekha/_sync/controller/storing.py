@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/controller/storing.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Storing the items of an import: notes in the journal before and after, counts, failures, and waits."""
+"""Storage of the items of an import: journal entries, counts, failures, and waits."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ from ..transport import Transport
 POLL_INTERVAL = 1.0
 MAX_RATE_LIMIT_WAITS = 10
 _MAX_RETRY_AFTER = 300.0
-"""Seconds. If the server asks for more, the import ends."""
+"""Seconds. If the server requests a longer wait, the import ends."""
 
 Count = Literal["stored", "already_stored", "empty", "failed", "grown", "renamed", "replaced", "moved"]
-"""What becomes of an item; ``moved`` is of a sync, ``grown`` and ``renamed`` of an import."""
+"""Outcome of an item; ``moved`` is for a sync, ``grown`` and ``renamed`` for an import."""
 T = TypeVar("T")
 
 
 class StoringRun:
-    """What all runs of imports and syncs have in common: storing an item, and what comes of it.
+    """Base of all runs of imports and syncs: storing an item, and recording its outcome.
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         journal: The journal, open.
         on_progress: Called after each item.
-        view: The folder to which the client is confined; None for the whole memory.
-        report: What is counted.
-        drop_images: Whether an image that is part of a message may be lost (D4).
+        view: The folder that the client is restricted to; None for the whole memory.
+        report: The counts.
+        drop_images: Whether to drop images that are part of a message (D4).
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class StoringRun:
         self._asking = Semaphore(1)
         self._stopped = threading.Event()
         self._failure_streak = 0
-        self._ids: set[str] | None = None  # of all conversations, if that was asked
+        self._ids: set[str] | None = None  # of all conversations, if requested
         self._splits: dict[int, SplitTally] = {}  # by position
         self._clock = transport.clock
         self._started_at = self._clock.now()
@@ -110,20 +110,20 @@ class StoringRun:
         origin: Origin | None = None,
         sent: Digests | None = None,
     ) -> str | None:
-        """Note that something of an item is begun, and store it.
+        """Record the start of a request for an item, and store it.
 
         Args:
             item: The item.
-            request: What is stored of it.
-            key: What it is called in the journal.
-            origin: Where it is from, if it is noted under that.
-            sent: The hashes of the request, if they are known.
+            request: The conversation to store.
+            key: Its key in the journal.
+            origin: Its origin, if it is recorded under that.
+            sent: The hashes of the request, if known.
 
         Returns:
-            The id; None if it was stopped.
+            The ID; None if the run was stopped.
 
         Raises:
-            SekhaError: It failed; that is noted, and not reported.
+            SekhaError: The request failed; this is recorded, not reported.
         """
         if self._stopped.is_set():
             return None
@@ -148,19 +148,19 @@ class StoringRun:
         return stored["id"]
 
     def _archive(self, id: str) -> None:
-        """Archive what was archived in the memory that it is from; until that is done, it is not noted as stored.
+        """Archive an item that was archived at its origin; it is recorded as stored only after that.
 
         Raises:
-            SekhaError: It failed; the message says that the conversation is stored.
+            SekhaError: Archiving failed; the message states that the conversation is stored.
         """
         try:
             self._patiently(partial(archive, self._transport, id))
         except SekhaError as error:
-            error.message = f"conversation {id} is stored, and not archived yet: {error.message}"
+            error.message = f"conversation {id} is stored, but not archived yet: {error.message}"
             raise
 
     def _patiently(self, call: Call[[], T]) -> T:
-        """Make a call, and make it again after each wait that the server asks for."""
+        """Make a call, and retry it after each wait that the server requests."""
         for _ in range(MAX_RATE_LIMIT_WAITS):
             try:
                 return call()
@@ -170,17 +170,17 @@ class StoringRun:
         return call()
 
     def _finish(self, item: Item, id: str, name: Count) -> None:
-        """Note and count an item that is in the memory."""
+        """Record and count a stored item."""
         in_thread(partial(self._journal.done, item.entry.key, id, item.origin))
         self._count(name, item=item)
 
     def _kept_dates(self, item: Item) -> Mapping[str, str]:
-        """Return the dates that are kept; warn of what is lost."""
+        """Return the dates that the server stores; warn about lost ones."""
         warn_of_lost_keys(self._transport, self._capabilities, item.request["messages"])
         return kept_dates(self._transport, self._capabilities, item.dates)
 
     def _wait_for_rate_limit(self, error: SekhaRateLimitError) -> bool:
-        """Wait as long as the server asks for; return False if that is too long, or the import is stopped."""
+        """Wait as long as the server requests; return False if that is too long, or the import is stopped."""
         seconds = error.retry_after or CONTROLLER_RATE_LIMIT_WINDOW
         if seconds > _MAX_RETRY_AFTER:
             return False
@@ -191,8 +191,8 @@ class StoringRun:
         return not self._stopped.is_set()
 
     def _report_failure(self, item: Item, error: SekhaError) -> None:
-        """Report the failure of an item; raise it where it ends the import."""
-        with self._count_lock:  # items fail side by side, and each has to be counted
+        """Report the failure of an item; raise it if it ends the import."""
+        with self._count_lock:  # items fail concurrently, and each must be counted
             verdict = judge_failure(error, self._failure_streak)
             self._failure_streak = verdict.streak
         if verdict.is_reported:

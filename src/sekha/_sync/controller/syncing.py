@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/controller/syncing.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Keeping a folder of notes and the memory in step."""
+"""Sync of a folder of notes with the server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ load_ahead(f"{__package__}.sync_run")
 
 
 class SyncMixin(ImportMixin):
-    """The part of `MemoryController` that keeps notes and the memory in step."""
+    """Mixin of `MemoryController` that syncs notes."""
 
     def sync_notes(
         self,
@@ -31,40 +31,41 @@ class SyncMixin(ImportMixin):
         journal: Union[str, os.PathLike[str], None] = None,
         on_progress: Optional[Callable[[ImportProgress], object]] = None,
     ) -> SyncReport:
-        """Store what is new and replace what has changed in a folder of notes since it was last imported or synced.
+        """Sync a folder of notes: store new notes, and replace those that have changed since the last import or sync.
 
-        The notes are those of `sekha.exports.read_notes`. Unchanged ones cost no request; a new one costs one, and all
-        new ones together one for each thousand conversations of the memory; a changed one an export, a create and a
-        delete; one whose label or folder has changed one or two. Importance, and a label or folder that were changed in
-        the memory only, are kept. What broke off is continued by the same call, as with `import_conversations`.
+        The notes are read by `sekha.exports.read_notes`. An unchanged note takes no request; a new note takes one, plus
+        one per thousand stored conversations for all new notes together; a changed note takes an export, a create and a
+        delete; a note with only a new label or folder takes one or two. Importance is kept, and so is a label or folder
+        that was changed only on the server. The same call resumes an interrupted sync, as with `import_conversations`.
 
         Args:
-            path: The folder, or one file.
-            folder: Where the notes are to go; default ``notes``.
-            split: Whether each heading of Markdown is a conversation of its own.
-            delete: Whether to delete conversations whose files are gone; where the server cannot, they are archived.
-            dry_run: Whether only to say what would happen; no request is made.
+            path: The folder with the notes, or one file.
+            folder: Folder to store the notes in; default ``notes``.
+            split: Whether to store each Markdown heading as a separate conversation.
+            delete: Whether to delete conversations whose files no longer exist; if the server cannot delete, they are
+                archived.
+            dry_run: Whether to only report what would be done; no request is made.
             concurrency: How many are stored at a time, 1 to 100; ``max_concurrent_writes`` is a limit too.
-            journal: File in which is noted what is stored, which belongs to one folder; default ``.sekha-journal`` in
-                the folder, so that it moves with it.
-            on_progress: Called after each note with how many were seen, stored, replaced and so on; once if no note is
-                new or has changed.
+            journal: File that records what is stored; it belongs to one folder. Default: ``.sekha-journal`` in the
+                folder, so that it moves with the folder.
+            on_progress: Called after each note with the counts so far: seen, stored, replaced and so on; called once if
+                no note is new or has changed.
 
         Returns:
-            The same numbers, ``deleted``, ``archived``, ``gone``, ``left_out``, ``failures``, and ``changes``: place,
-            label and action of all that is not as it was.
+            The report, with the same counts, ``deleted``, ``archived``, ``gone``, ``left_out``, ``failures``, and
+            ``changes`` (place, label and action of each changed note).
 
         Raises:
-            SekhaValidationError: An argument cannot be used; ``field`` names it.
-            SekhaConfigError: The journal belongs to another server, or is no journal; or none of the notes that it
-                knows is there, and they are to be deleted.
-            SekhaInUseError: Another import or sync uses the journal.
-            SekhaError: The server refuses the key or cannot be reached; call again to go on. ``report`` of the error
-                has what was done before it.
+            SekhaValidationError: An argument is invalid; ``field`` names it.
+            SekhaConfigError: The journal belongs to another server, or the file is not a journal; or ``delete`` is True
+                and none of the notes in the journal exists.
+            SekhaInUseError: Another import or sync is using the journal.
+            SekhaError: The server rejected the key or cannot be reached; call again to resume. ``report`` of the error
+                has the result so far.
             OSError: The folder or the journal cannot be read or written.
 
         Warns:
-            SekhaWarning: As `sekha.exports.read_notes`; or the server cannot delete, and conversations are archived.
+            SekhaWarning: As for `sekha.exports.read_notes`; or the server cannot delete, so conversations are archived.
 
         Example:
             ```python
@@ -76,11 +77,13 @@ class SyncMixin(ImportMixin):
             print(report["stored"], report["already_stored"])  # 1 0
             Path("garden/tomatoes.md").write_text("Sow them in April.")
             report = client.controller.sync_notes("garden", folder="/garden")
-            print(report["changes"])  # [{'place': 'garden/tomatoes.md', 'label': 'tomatoes', 'action': 'replaced'}]
+            print(
+                report["changes"]
+            )  # [{'place': 'garden/tomatoes.md', 'label': 'tomatoes', 'action': 'replaced'}]
             ```
         """
         check_import_options(concurrency, on_progress)
-        from .sync_run import sync_all  # loaded ahead where there is an event loop
+        from .sync_run import sync_all  # imported in advance if there is an event loop
 
         return sync_all(
             self._transport,

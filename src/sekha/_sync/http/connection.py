@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/http/connection.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""One connection to a server: it sends a request and receives its response, and never waits beyond the deadline."""
+"""A connection to a server, which never waits beyond the deadline of a call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sekha._http.models import HTTPRequest, timeout_before_deadline
 from .network import NetworkStream
 
 _WRITE_SIZE = 64 * 1024
-"""Bytes sent at a time, each in the time of a write; between them, an early answer is noticed."""
+"""Bytes sent in one write, each with its own timeout; between writes, an early response is noticed."""
 
 
 class Connection:
@@ -27,7 +27,7 @@ class Connection:
         clock: The clock of the deadline.
 
     Attributes:
-        deadline_at: Time of the deadline on that clock; None if there is none.
+        deadline_at: Time of the deadline on this clock; None if there is none.
     """
 
     def __init__(self, stream: NetworkStream, clock: Clock) -> None:
@@ -38,10 +38,10 @@ class Connection:
         self._read_timeout: float | None = None
         self._read_guard = ReadGuard()
         self._is_shut_down = False
-        self._is_cut = False  # whether a request was not sent to its end
+        self._is_cut = False  # whether a request was not sent completely
 
     def start_tls(self, context: ssl.SSLContext, host: str, seconds: float | None) -> None:
-        """Speak TLS from now on.
+        """Start TLS.
 
         Args:
             context: The context.
@@ -49,20 +49,20 @@ class Connection:
             seconds: Time for the handshake; None means no limit.
 
         Raises:
-            OSError: There is no trusted connection, or it was shut down.
+            OSError: The handshake failed, or the connection was shut down.
         """
         with self._read_guard:
             self._stream.start_tls(context, host, seconds)
 
     def exchange(self, request: HTTPRequest) -> ResponseHead:
-        """Send a request, its head and the start of its body at once, and wait for the head of its response.
+        """Send a request, its headers together with the start of its body, and wait for the response headers.
 
         The sending ends in one of four ways:
 
-        1. All is sent, and the response follows.
-        2. The server responds before: it has decided, and the rest is not sent.
-        3. The connection breaks: the server may have responded all the same.
-        4. The time is over, or the caller is cancelled.
+        1. The whole request is sent, and the response follows.
+        2. The server responds early: the rest of the request is not sent.
+        3. The connection breaks: the server may have responded nevertheless.
+        4. A timeout passes, or the caller is cancelled.
         """
         self.deadline_at, self._read_timeout = request.deadline_at, request.timeout["read"]
         data = memoryview(self._http.encode_request(request))
@@ -83,12 +83,12 @@ class Connection:
                 self._is_cut = False
         except OSError:
             raise
-        except BaseException as error:  # the frames of a cancelled call may be shown, and these hold the key
+        except BaseException as error:  # the frames of a cancelled call may be shown, and contain the key
             data = memoryview(b"")
             if error.__traceback__ is not None:
                 clear_frames(error.__traceback__.tb_next)
             raise
-        request.phase = "waiting for the answer"
+        request.phase = "waiting for the response"
         while True:
             self._receive()
             if (head := self._http.response_head()) is not None:
@@ -105,11 +105,11 @@ class Connection:
         return not self._is_cut and not self._is_shut_down and self._http.start_next_cycle()
 
     def is_stale(self) -> bool:
-        """Return whether the server has closed it while it was idle, or has sent something unasked."""
+        """Return whether the server has closed the idle connection, or has sent unexpected data."""
         return self._stream.has_unread_data()
 
     def close(self) -> None:
-        """Close it, after the task or thread that still reads from it was interrupted."""
+        """Close the connection, after interrupting a task or thread that still reads from it."""
         if not self.owned_by_this_process():
             self._stream.close()  # our copy of the socket; a thread of the parent may have been reading
             return
@@ -118,12 +118,12 @@ class Connection:
             self._stream.close()
 
     def discard(self) -> None:
-        """Close it without waiting, where no other task or thread uses it: an idle one, or one of an ended loop."""
+        """Close, without waiting, a connection that is not in use: an idle one, or one of an ended loop."""
         self._is_shut_down = True
         self._stream.discard(shut_down=self.owned_by_this_process())
 
     def owned_by_this_process(self) -> bool:
-        """Return False after a fork: then it still belongs to the parent."""
+        """Return False after a fork, since the connection belongs to the parent."""
         return self._stream.pid == os.getpid()
 
     def shut_down(self) -> None:
@@ -134,7 +134,7 @@ class Connection:
         self._stream.shut_down()
 
     def _early_head(self) -> ResponseHead | None:
-        """Return the head of a response that has arrived already."""
+        """Return the headers of a response that has already arrived."""
         with self._read_guard:
             try:
                 data = self._stream.read_now()
@@ -158,7 +158,7 @@ class Connection:
             self._http.receive_data(data)
 
     def _raise_if_shut_down(self) -> None:
-        if self._is_shut_down:  # by this process: it is not the server that ended the response
+        if self._is_shut_down:  # by this process: it was not the server that ended the response
             raise ConnectionAbortedError("the connection was closed by the client")
 
     def _timeout(self, seconds: float | None) -> float | None:

@@ -1,9 +1,9 @@
 # Generated from src/sekha/_async/http/httpx_adapter.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Requests by way of httpx, which keeps the connections where a proxy applies or the user passes a client.
+"""Requests through httpx, which manages the connections if a proxy applies or the user passes a client.
 
-It is loaded when such a client is made, and not by ``import sekha``. httpx never reads proxies of the
-environment: the one that applies is passed to it.
+It is imported when such a client is created, not by ``import sekha``. httpx never reads proxies from the environment:
+the applicable one is passed to it.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from sekha.errors import SekhaConfigError
 
 
 class HTTPXTransport:
-    """Sends requests by a client of the user.
+    """Sends requests with the user's client.
 
     Args:
-        send: Sends a request, and returns the response before its body is read.
+        send: Sends a request and returns the response before its body is read.
     """
 
     def __init__(self, send: Call[[httpx.Request], httpx.Response]) -> None:
         self._send = send
 
     def send(self, request: HTTPRequest) -> HTTPResponse:
-        """Send a request; return the response when its head has arrived."""
+        """Send a request; return the response when its headers have arrived."""
         return _HTTPXResponse(self._send(_httpx_request(request)))
 
     def close(self) -> None:
@@ -46,24 +46,24 @@ class HTTPXTransport:
 
 
 class _ProxiedTransport:
-    """Sends requests through a proxy, by a transport of httpx."""
+    """Sends requests through a proxy with a transport of httpx."""
 
     def __init__(self, transport: httpx.HTTPTransport, proxy: Proxy) -> None:
         self._transport = transport
         self._proxy = proxy
 
     def send(self, request: HTTPRequest) -> HTTPResponse:
-        """Send a request; return the response when its head has arrived.
+        """Send a request; return the response when its headers have arrived.
 
         Raises:
-            httpx.ProxyError: The proxy refused it, or its answer is none of a proxy.
+            httpx.ProxyError: The proxy rejected the request, or its response is not that of a proxy.
         """
         request.phase, request.proxy = "waiting for a free connection", str(self._proxy)
         streams: list[Any] = []
 
         def trace(event: str, info: dict[str, Any]) -> None:
             request.phase = phase_at(event, info) or request.phase
-            if event.endswith("setup_socks5_connection.started"):  # httpcore would wait for ever
+            if event.endswith("setup_socks5_connection.started"):  # httpcore would wait forever
                 streams.append(info["stream"])
                 info["stream"] = _TimedStream(info["stream"], request.timeout["connect"])
             elif event.endswith("setup_socks5_connection.failed"):  # httpcore would not close it
@@ -78,7 +78,7 @@ class _ProxiedTransport:
         except network_errors():
             raise
         except Exception as error:
-            if self._proxy.uses_socks and not request.may_have_been_sent:  # socksio has errors and asserts of its own
+            if self._proxy.uses_socks and not request.may_have_been_sent:  # socksio has its own errors and asserts
                 raise httpx.ProxyError("something that is not SOCKS5") from error
             raise
         if is_refusal_by_proxy(self._proxy, request, response.status, response.headers):
@@ -107,7 +107,7 @@ class _TimedStream:
 
 
 class _HTTPXResponse:
-    resumable = False  # what is cancelled while it reads ends the generators of httpx, which are then exhausted
+    resumable = False  # cancelling a read ends the generators of httpx, which are then exhausted
     _chunks: Iterator[bytes] | None = None
 
     def __init__(self, response: httpx.Response) -> None:
@@ -115,7 +115,7 @@ class _HTTPXResponse:
         self._pid = os.getpid()
         self.status = response.status_code
         self.headers: Mapping[str, str] = response.headers
-        if response.is_stream_consumed:  # a hook of the user's client has read it, and what it read was decompressed
+        if response.is_stream_consumed:  # a hook of the user's client has read and decompressed it
             self.headers = {name: value for name, value in response.headers.items() if name != "content-encoding"}
 
     def iter_raw(self) -> Iterator[bytes]:
@@ -126,7 +126,7 @@ class _HTTPXResponse:
         return self._chunks
 
     def close(self) -> None:
-        if self._pid != os.getpid():  # after a fork: closing would reach into the event loop of the parent
+        if self._pid != os.getpid():  # after a fork: closing would affect the event loop of the parent
             return
         try:
             self._response.close()
@@ -160,7 +160,7 @@ def _httpx_request(request: HTTPRequest) -> httpx.Request:
 class _Body(httpx.ByteStream):
     """The body of a request.
 
-    httpx would iterate over it by a generator, of which an event loop warns if the call is cancelled in its middle.
+    httpx would iterate over it with a generator, which causes a warning of the event loop if the call is cancelled.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -182,27 +182,27 @@ class _SingleChunk(Iterator[bytes]):
 
 
 def check_proxy(proxy: Proxy | None) -> None:
-    """Refuse a proxy whose address httpx does not accept.
+    """Raise an error for a proxy whose address httpx does not support.
 
     Raises:
-        SekhaConfigError: httpx cannot use it.
+        SekhaConfigError: httpx does not support the address.
     """
     if proxy is not None:
         httpx_proxy(proxy, None)
 
 
 def check_client(client: object) -> None:
-    """Refuse what is not an `httpx.Client`.
+    """Raise an error if an ``http_client`` is not an `httpx.Client`.
 
     Raises:
-        SekhaConfigError: It is neither that nor None.
+        SekhaConfigError: The value is neither that nor None.
     """
     if client is not None and not isinstance(client, httpx.Client):
         raise SekhaConfigError(f"http_client: must be an httpx.Client, not {class_name(client)}")
 
 
 def make_transport(settings: HTTPSettings, proxy: Proxy | None, base_url: str) -> HTTPTransport:
-    """Return what sends requests to one server through a proxy, or by the client of the user."""
+    """Return the transport to one server through a proxy, or with the user's client."""
     if proxy is not None:
         context = context_for_httpx(settings, base_url)
         transport = httpx.HTTPTransport(

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/http/network.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Connecting, reads and writes that wait no longer than they may."""
+"""Connecting, reading and writing with timeouts."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from sekha._http.models import UntilDeadline, timed_out
 from sekha._http.sockets import ConnectionAttempts, PlainSocket, TLSSocket, require_process
 
 _NEXT_ADDRESS_AFTER = 0.25
-"""Seconds after which the next address of a host is tried as well (RFC 8305)."""
+"""Seconds after which the next address of a host is tried concurrently (RFC 8305)."""
 
 
 class Network:
     """Connects to one server.
 
     Args:
-        now: Returns the time, for what is remembered of its addresses.
-        check: Called again and again while it connects, which ends with what this raises.
+        now: Returns the time, for the record of working addresses.
+        check: Called repeatedly while connecting; an error from it ends the attempt.
     """
 
     def __init__(self, now: Callable[[], float] = monotonic, check: Callable[[], object] = lambda: None) -> None:
@@ -37,7 +37,7 @@ class Network:
         self._memory = AddressMemory()
 
     def connect_tcp(self, host: str, port: int, seconds: float | None) -> NetworkStream:
-        """Return a connection to the first address of a host that accepts one.
+        """Return a connection to the first address of a host that accepts it.
 
         Args:
             host: Name or IP address.
@@ -45,7 +45,7 @@ class Network:
             seconds: Time for all addresses together; None means no limit.
 
         Raises:
-            OSError: There is no connection.
+            OSError: No connection could be established.
         """
         limit = _TimeLimit(seconds)
         addresses = resolve(host, port)
@@ -77,7 +77,7 @@ class NetworkStream:
         self._socket = sock
 
     def start_tls(self, context: ssl.SSLContext, host: str, seconds: float | None) -> None:
-        """Speak TLS from now on.
+        """Start TLS.
 
         Args:
             context: The context.
@@ -85,7 +85,7 @@ class NetworkStream:
             seconds: Time for the handshake; None means no limit.
 
         Raises:
-            OSError: There is no trusted connection.
+            OSError: The handshake failed.
         """
         limit = _TimeLimit(seconds)
         self._socket = tls = TLSSocket(self._socket, context, host)
@@ -96,10 +96,10 @@ class NetworkStream:
         """Return the next bytes; none if the server has closed the connection.
 
         Args:
-            seconds: Time until something comes; None means no limit.
+            seconds: Time until data arrives; None means no limit.
 
         Raises:
-            OSError: The connection broke, or nothing came in time.
+            OSError: The connection broke, or no data arrived in time.
         """
         if self._socket.has_buffered_data():
             checkpoint()
@@ -107,7 +107,7 @@ class NetworkStream:
             self._wait(seconds, writing=False)
         if (data := self._socket.try_read()) is not None:
             return data
-        limit = _TimeLimit(seconds)  # most often what was waited for is there
+        limit = _TimeLimit(seconds)  # usually the data has already arrived
         while True:
             self._wait(limit.left(), writing=False)
             if (data := self._socket.try_read()) is not None:
@@ -122,16 +122,16 @@ class NetworkStream:
         return self._socket.try_read()
 
     def write(self, data: memoryview, seconds: float | None) -> int:
-        """Send bytes until all are sent, or the server answers; return how many were sent.
+        """Send bytes until all are sent, or the server responds; return the number of sent bytes.
 
         Args:
             data: The bytes.
             seconds: Time for all of them; None means no limit.
 
         Raises:
-            OSError: The connection broke, or the time was over.
+            OSError: The connection broke, or the timeout passed.
         """
-        sent = self._socket.try_write(data)  # most often all of it
+        sent = self._socket.try_write(data)  # usually all of it
         if sent == len(data):
             return sent
         limit = _TimeLimit(seconds)
@@ -144,32 +144,32 @@ class NetworkStream:
                 return sent
 
     def close(self) -> None:
-        """Close the socket, and wake whoever waits for it."""
+        """Close the socket, and wake the task or thread that waits for it."""
         before_closing(self._socket.sock)
         self._socket.close()
 
     def discard(self, *, shut_down: bool) -> None:
-        """Close the socket, for which nobody waits: from any thread, whether there is an event loop or not.
+        """Close a socket that no task or thread waits for; from any thread, with or without an event loop.
 
         Args:
-            shut_down: Whether the connection ends even if a child process has a copy of the socket.
+            shut_down: Whether to end the connection even if a child process has a copy of the socket.
         """
         if shut_down:
             self._socket.shut_down()
         self._socket.close()
 
     def shut_down(self) -> None:
-        """End what another task or thread waits for."""
+        """Wake the task or thread that waits for the socket."""
         self._socket.shut_down()
-        before_closing(self._socket.sock)  # on Windows, shutting it down wakes nobody
+        before_closing(self._socket.sock)  # on Windows, shutting it down does not wake the waiter
 
     @property
     def pid(self) -> int:
-        """The process that has opened the connection."""
+        """The process that opened the connection."""
         return self._socket.pid
 
     def has_unread_data(self) -> bool:
-        """Return whether the server has closed the connection, or sent bytes that nobody has read."""
+        """Return whether the server has closed the connection, or there are unread bytes."""
         return self._socket.has_unread_data()
 
     def _wait(self, seconds: float | None, *, writing: bool) -> None:

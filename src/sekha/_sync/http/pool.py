@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/http/pool.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""The connections to one server: assigned to callers in turn, kept while idle, and used again."""
+"""Connection pool for one server."""
 
 from __future__ import annotations
 
@@ -27,20 +27,19 @@ from .network import Network
 _log = logging.getLogger("sekha")
 
 _SWEEP_INTERVAL = 1.0
-"""Seconds after which a waiting caller looks for connections that were abandoned in the meantime; it grows with the
-number of callers that were ahead of it when it came."""
+"""Seconds after which a waiting caller checks for abandoned connections; longer for callers late in the queue."""
 _MAX_SWEEP_INTERVAL = 5.0
 
 
 class Pool:
-    """A bounded number of connections to one server, for one event loop and process.
+    """Bounded pool of connections to one server, for one event loop and process.
 
     Callers are served first come, first served; idle connections are used last in, first out. No lock is held during
-    I/O, and a cancelled caller leaves its connection either released or closed. A request that is to be sent at once
-    gets a connection of its own where all are in use.
+    I/O, and a cancelled caller leaves its connection either released or closed. A request that must not wait gets an
+    additional connection if all are in use.
 
-    Idle connections are closed when their time is over: by a timer of the event loop, or by the next call of any
-    client in the process. What is left when the loop has ended is closed with the pool.
+    Idle connections are closed when they expire: by a timer of the event loop, or by the next call of any client in the
+    process. Connections that remain when the loop has ended are closed with the pool.
 
     Args:
         base_url: Address of the server.
@@ -61,7 +60,7 @@ class Pool:
         IDLE_POOLS.add(self)
 
     def send(self, request: HTTPRequest) -> PooledResponse:
-        """Send a request; return the response when its head has arrived. Closing it releases the connection."""
+        """Send a request; return the response when its headers have arrived. Closing it releases the connection."""
         request.phase = "waiting for a free connection"
         request.response = response = PooledResponse(self)
         try:
@@ -75,7 +74,7 @@ class Pool:
     def close(self) -> None:
         """Close all connections: calls that use one fail, calls that wait for one or open one raise `SekhaClosedError`.
 
-        Only the lookup of a name is not ended.
+        Only a DNS lookup is not interrupted.
         """
         self._timer.cancel()
         self._finalizer.detach()
@@ -87,7 +86,7 @@ class Pool:
                 stack.callback(connection.close)
 
     def close_expired(self, at: float = -math.inf) -> float | None:
-        """Close connections that were idle for too long, without a call, and from any thread.
+        """Close expired idle connections, without a call, from any thread.
 
         Args:
             at: The time, if the clock does not move as fast as that of the event loop.
@@ -106,13 +105,13 @@ class Pool:
         return None if expiry is None else expiry - now
 
     def _acquire(self, waiter: Waiter[Connection], request: HTTPRequest) -> Connection:
-        """Return a connection for one exchange, which the caller has from then on: one that is idle, or a new one.
+        """Return a connection for one exchange, which the caller then owns: an idle one, or a new one.
 
-        When it has a slot, there is one of three:
+        With a slot, there are three cases:
 
-        1. An idle connection that is still open: it is used.
-        2. An idle connection that the server has closed in the meantime: it is replaced by a new one.
-        3. No idle connection: a new one is opened.
+        1. There is an idle connection that is still open: it is used.
+        2. There is an idle connection that the server has closed: it is replaced by a new one.
+        3. There is no idle connection: a new one is opened.
         """
         timeouts, deadline_at = request.timeout, request.deadline_at
         if self._state.abandoned:
@@ -135,7 +134,7 @@ class Pool:
         self._state.acquire(waiter, None if request.sent_at_once else Wakeup)
         if waiter.is_admitted or not isinstance(waiter.wakeup, Wakeup):
             return
-        _log.debug("%s: waiting for a free connection, %d waiting before", self._origin.authority, waiter.ahead)
+        _log.debug("%s: waiting for a free connection, %d in the queue before it", self._origin.authority, waiter.ahead)
         if request.on_wait is not None:
             request.on_wait()
         left = math.inf if seconds is None else seconds
@@ -149,7 +148,7 @@ class Pool:
             raise timed_out(seconds)
 
     def _close_expired(self, waiter: Waiter[Connection], now: float) -> None:
-        """Close connections that were idle for too long; ``waiter`` has each of them meanwhile."""
+        """Close expired idle connections; ``waiter`` owns each of them in the meantime."""
         while (expired := self._state.take_expired(waiter, now)) is not None:
             expired.discard()
             self._state.drop(waiter)
@@ -164,7 +163,7 @@ class Pool:
     def _connect(
         self, waiter: Waiter[Connection], seconds: float | None, deadline_at: float | None
     ) -> Connection:
-        """Open a connection. The caller has it before its handshake, so that closing the pool ends that."""
+        """Open a connection. The caller owns it before its handshake, so that closing the pool ends the handshake."""
         host, port = self._origin.host, self._origin.port
         stream = self._network.connect_tcp(lookup_host(host), port, self._timeout(seconds, deadline_at))
         connection = Connection(stream, self._clock)
@@ -185,7 +184,7 @@ class Pool:
         return timeout_before_deadline(seconds, deadline_at, self._clock.now)
 
     def _release(self, waiter: Waiter[Connection]) -> None:
-        """Give a slot back: with its connection, if that can be used again. Doing so again does nothing."""
+        """Release a slot, and keep its connection if that can be reused. Further calls do nothing."""
         connection = waiter.connection
         try:
             if connection is not None:
@@ -206,7 +205,7 @@ class Pool:
 
 
 def _close_behind_loop(state: PoolState[Connection], timer: Timer) -> None:
-    """Close what a pool has left if nobody else could; if somebody forgot to close it, Python warns."""
+    """Close the remaining connections of a pool whose loop has ended; Python warns if the client was not closed."""
     if timer.loop_has_ended():
         used, unused = state.close()
         for connection in (*used, *unused):
@@ -216,14 +215,14 @@ def _close_behind_loop(state: PoolState[Connection], timer: Timer) -> None:
 class PooledResponse(Iterator[bytes]):
     """A response on a connection of the pool. Closing it, read or not, releases the connection.
 
-    It is made before there is a connection, and owns whatever its caller gets of the pool: whoever interrupts that,
-    closing it gives all of it back.
+    It is created before there is a connection, and owns everything that its caller gets from the pool: after an
+    interruption, closing it releases all of that.
 
     Args:
         pool: The pool.
 
     Attributes:
-        waiter: The caller, as the pool knows it.
+        waiter: The caller in the pool.
     """
 
     status: int
@@ -233,10 +232,10 @@ class PooledResponse(Iterator[bytes]):
     def __init__(self, pool: Pool) -> None:
         self.waiter: Waiter[Connection] = Waiter()
         self._pool = pool
-        self._closer = threading.RLock()  # acquired for good by the thread that closes it, which may do so again
+        self._closer = threading.RLock()  # acquired permanently by the thread that closes it, which may close it again
 
     def start(self, connection: Connection, head: ResponseHead) -> None:
-        """Begin, now that the head has arrived."""
+        """Start reading, after the headers have arrived."""
         self.status, self.headers, self._connection = head.status, head.headers, connection
 
     def iter_raw(self) -> Iterator[bytes]:
@@ -245,24 +244,24 @@ class PooledResponse(Iterator[bytes]):
 
     def __next__(self) -> bytes:
         if not self.waiter.held:
-            raise ConnectionAbortedError("the answer was closed")
+            raise ConnectionAbortedError("the response was closed")
         chunk = self._connection.next_chunk()
         if not chunk:
             raise StopIteration
         return chunk
 
     def close(self) -> None:
-        """Release the connection; it is closed unless the whole response was read."""
+        """Release the connection; close it unless the whole response was read."""
         if self._closer.acquire(blocking=False):
             self._pool._release(self.waiter)
 
     def abandon(self) -> None:
-        """Do the same without waiting: the next caller that asks for a connection closes this one."""
+        """Like `close` without waiting: the next caller that requests a connection closes this one."""
         self._pool._state.abandon(self.waiter)
 
     def limit_read_until(self, at: float) -> bool:
         """Stop waiting for bytes at a time of the clock, or earlier."""
-        if not self.waiter.held:  # the connection may be another caller's
+        if not self.waiter.held:  # the connection may belong to another caller
             return True
         deadline_at = self._connection.deadline_at
         self._connection.deadline_at = at if deadline_at is None else min(deadline_at, at)

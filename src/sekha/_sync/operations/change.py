@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/operations/change.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Changing what an import has stored."""
+"""Changes of conversations that an import has stored."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def archive(transport: Transport, id: str) -> None:
     """Archive a conversation.
 
     Raises:
-        SekhaError: It failed.
+        SekhaError: Any other failure; see `sekha.errors`.
     """
     transport.send(ARCHIVE_CONVERSATION.request(id=id))
 
 
 @traced(UPDATE)
 def set_label(transport: Transport, id: str, changes: Mapping[str, str]) -> None:
-    """Give a conversation another label and another folder.
+    """Change label and folder of a conversation.
 
     Args:
         transport: The transport of the controller.
@@ -33,6 +33,6 @@ def set_label(transport: Transport, id: str, changes: Mapping[str, str]) -> None
         changes: ``label`` and ``folder``.
 
     Raises:
-        SekhaError: It failed.
+        SekhaError: Any other failure; see `sekha.errors`.
     """
     transport.send(UPDATE_LABEL.request(dict(changes), id=id))

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/operations/full_text.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Full-text search in the view of a folder, which servers cannot do."""
+"""Full-text search in the view of a folder, which servers do not support."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from .pagination import MAX_PARALLEL, all_conversations
 
 
 class FullTextSearch:
-    """A full-text search whose results are inside of a folder.
+    """A full-text search restricted to a folder.
 
-    Results do not state their folder, so their conversations are asked for: each once, at most four at a time, and only
-    until enough results are found. After ten of them the list of all conversations is requested instead.
+    Results have no folder, so their conversations are requested: each once, at most four concurrently, and only until
+    enough results are found. After ten of them, the list of all conversations is requested instead.
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         view: The folder.
     """
 
@@ -41,11 +41,11 @@ class FullTextSearch:
         self._has_list = False
 
     def find(self, words: str, limit: int) -> FullTextResponse:
-        """Request as many results as it takes, with at most four requests, and return those that are inside.
+        """Request as many results as needed, with at most four requests, and return those inside the folder.
 
         Args:
             words: The query, in the syntax of the server.
-            limit: Results at most.
+            limit: Maximum number of results.
         """
         found: list[Message] = []
         truncated = True
@@ -55,21 +55,21 @@ class FullTextSearch:
             except SekhaDecodeError as error:
                 if not (error.is_too_long and found):
                     raise
-                break  # what was found before is still right
+                break  # earlier results are still valid
             found = self._select(page["results"], limit)
             truncated = len(found) < limit and len(page["results"]) >= size
             if not truncated:
                 break
         if truncated and self._capabilities.note_warning("results may be missing", self._view):
             warn_user(
-                f"a full-text search in a folder found {len(found)} of the {limit} messages that were asked for, and "
-                f"may have missed others: it looks at the first {MAX_SEARCH_SIZE:,} that the server finds "
-                "(truncated is True)"
+                f"a full-text search in a folder found {len(found)} of {limit} requested messages and may have missed "
+                f"others: it covers only the first {MAX_SEARCH_SIZE:,} messages that the server finds (truncated is "
+                "True)"
             )
         return FullTextResponse(results=found, total=len(found), truncated=truncated)
 
     def _select(self, messages: list[Message], limit: int) -> list[Message]:
-        """Return the first messages that are inside, with label and folder of their conversations."""
+        """Return the first messages inside the folder, with label and folder of their conversations."""
         selected: list[Message] = []
         for position, message in enumerate(messages):
             if len(selected) == limit:
@@ -84,7 +84,7 @@ class FullTextSearch:
         return selected
 
     def _look_up(self, ids: Iterable[str | None]) -> None:
-        """Ask for the first few conversations that are not known yet, or for all."""
+        """Request the first unknown conversations, or all."""
         if self._lookups_left <= 0 and not self._has_list:
             self._has_list = True
             for row in all_conversations(self._transport):

@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/operations/lost_keys.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Warnings for keys of messages that the server does not keep."""
+"""Warnings about keys of messages that the server does not store."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .features import controller_features
 def warn_of_lost_keys(
     transport: Transport, capabilities: Capabilities, messages: Iterable[Mapping[str, Any]]
 ) -> None:
-    """Warn once for each key beside ``role`` and ``content`` that is not among those that the server says it keeps.
+    """Warn once for each key other than ``role`` and ``content`` that the server does not report as stored.
 
-    ``GET /health``, when there is such a key for the first time. Called before anything is sent.
+    ``GET /health``, for the first such key. Called before anything is sent.
     """
     keys = [key for key in extra_keys(messages) if not capabilities.warned_of(key)]
     if not keys:
@@ -35,9 +35,9 @@ def warn_of_lost_keys(
 def kept_dates(
     transport: Transport, capabilities: Capabilities, dates: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """Return the dates of a conversation if the server keeps them; else warn once that they are lost.
+    """Return the dates of a conversation if the server stores them; else warn once that they are lost.
 
-    ``GET /health``, when there is such a date for the first time.
+    ``GET /health``, for the first such date.
     """
     if not dates:
         return {}

@@ -24,14 +24,14 @@ MAX_PARALLEL = 4
 
 
 class ConversationIterator(ProcessBound):
-    """Conversations one by one; a page is requested when the one before it is used up.
+    """Iterator over conversations; the next page is requested when the previous one is used up.
 
-    If the list changes in the meantime, no conversation is returned twice; a server that repeats pages ends it.
+    If the list changes in the meantime, no conversation is returned twice; repeated pages end the iteration.
 
     Args:
         transport: The transport of the controller.
-        page_size: Conversations in one request.
-        keep: Which conversations to return; None for all.
+        page_size: Conversations per request.
+        keep: Selects the conversations to return; None for all.
         filters: Query parameters of a filtered list.
         capabilities: What is known of the controller, if it is not known yet whether it applies filters.
     """
@@ -65,7 +65,7 @@ class ConversationIterator(ProcessBound):
         return self._rows.pop()
 
     def close(self) -> None:
-        """Make no more requests."""
+        """Stop making requests."""
         self._rows, self._pages.is_last = [], True
 
 
@@ -74,11 +74,11 @@ def all_conversations(
     keep: Callable[[ConversationListItem], bool] | None = None,
     filters: Mapping[str, object] = NO_FILTERS,
 ) -> list[ConversationListItem]:
-    """Return all conversations that are wanted, the most recently updated first, with one request for each thousand.
+    """Return the selected conversations, most recently updated first, with one request per thousand.
 
     Args:
         transport: The transport of the controller.
-        keep: Which conversations to return; None for all.
+        keep: Selects the conversations to return; None for all.
         filters: Query parameters for a controller that applies filters.
     """
     return [row for row in ConversationIterator(transport, PAGE_SIZE, keep, filters)]
@@ -92,10 +92,10 @@ def filtered_page(
     page: int,
     page_size: int,
 ) -> ConversationListResponse:
-    """Return a page of the conversations that are wanted.
+    """Return a page of the selected conversations.
 
-    A controller that applies all filters is asked for this page alone. Whatever shows that it did something else makes
-    that no answer, and all conversations are asked for.
+    A controller that applies all filters is asked for this page only. If its response shows that it did not apply them,
+    all conversations are requested.
     """
     sent = filters_to_send(transport, capabilities, filters.sent)
     if sent and filters.are_all:
@@ -108,7 +108,7 @@ def filtered_page(
 
 
 def count_messages(transport: Transport, ids: Iterable[str]) -> int:
-    """Return the number of messages of some conversations, with one export each, at most four at a time."""
+    """Return the number of messages of some conversations, with one export each, at most four concurrently."""
 
     def count_one(id: str) -> Call[[], int]:
         def count() -> int:

@@ -28,11 +28,12 @@ class FoundResults(NamedTuple):
     """Results after offset, filters and other conditions.
 
     Attributes:
-        results: The results that were asked for.
-        total: How many met the conditions.
-        truncated: Whether results may be missing; None if nothing was left out but for ``min_score``.
-        below_min_score: How many results of the last request met all else; None without ``min_score``.
-        words_error: Why the full-text search of a hybrid search failed, if it did.
+        results: The requested results.
+        total: Number of results that met the conditions.
+        truncated: Whether results may be missing; None if nothing but ``min_score`` excluded results.
+        below_min_score: Number of results of the last request that met all other conditions; None without
+            ``min_score``.
+        words_error: The error of the full-text search of a hybrid search, if it failed.
     """
 
     results: list[SearchResult]
@@ -49,14 +50,14 @@ def search(
     wanted: Search,
     more: Mapping[str, object] | None = None,
 ) -> tuple[Page, FoundResults]:
-    """Request as many results as it takes, with at most four requests, and select those that count.
+    """Request as many results as needed, with at most four requests, and select those that meet the conditions.
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         endpoint: The REST route, or the MCP tool.
-        wanted: What is searched.
-        more: What the body of the request has beside query and limit.
+        wanted: The search.
+        more: Additional fields of the request body.
 
     Returns:
         The last page as the server sent it, and the results.
@@ -82,7 +83,7 @@ def search(
         except SekhaDecodeError as error:
             if found is None or not error.is_too_long:
                 raise
-            break  # what was found before is still right
+            break  # earlier results are still valid
         fused = page["results"] if words is None else words.add_to(page["results"])
         results, below = selector.select(fused)
         found = page, results, below
@@ -100,7 +101,7 @@ def search(
 
 
 def complete_page(page: QueryResponse | MemorySearchResponse, wanted: Search, found: FoundResults) -> None:
-    """Put the results into a page of the server, and what the server does not know of them."""
+    """Add the results to a page of the server, with fields that the server does not provide."""
     completed = cast("dict[str, object]", page)
     completed["results"] = found.results
     if wanted.grows or wanted.hybrid or wanted.min_score is not None:
@@ -113,11 +114,11 @@ def complete_page(page: QueryResponse | MemorySearchResponse, wanted: Search, fo
 def _warn_of_truncation(capabilities: Capabilities, wanted: Search, found: int) -> None:
     if capabilities.note_warning("results may be missing", wanted.conditions.view):
         what = (
-            f"a search with filters found {found} of the {wanted.end} results that were asked for"
+            f"a search with filters found {found} of {wanted.end} requested results"
             if wanted.is_enough is None
-            else f"a search for a context found {found} results, which do not fill its budget"
+            else f"a search for a context found only {found} results, which do not fill its budget"
         )
         warn_user(
-            f"{what}, and may have missed others: the filters are applied to what the server ranks best, at most "
-            f"{MAX_SEARCH_SIZE:,} results (truncated is True)"
+            f"{what} and may have missed others: filters apply only to the {MAX_SEARCH_SIZE:,} best results of the "
+            "server (truncated is True)"
         )

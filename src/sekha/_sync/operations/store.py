@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/operations/store.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""Storing a conversation as the server supports it, by REST or by the MCP tool."""
+"""Storage of a conversation as the server supports it, by REST or by the MCP tool."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ T = TypeVar("T")
 def create_conversation(
     transport: Transport, capabilities: Capabilities, conversation: dict[str, Any], *, drop_images: bool
 ) -> Conversation:
-    """Store a conversation; if its importance is not the default, by the MCP tool, since REST ignores it.
+    """Store a conversation; with an importance other than the default, use the MCP tool, since REST ignores it.
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
-        conversation: What `complete_conversation` returned.
-        drop_images: Whether an image that is part of a message may be lost (D4).
+        capabilities: The known capabilities of the controller.
+        conversation: The result of `complete_conversation`.
+        drop_images: Whether to drop images that are part of a message (D4).
 
     Raises:
-        SekhaError: It failed; ``may_have_been_applied`` says whether it may have been stored.
+        SekhaError: The conversation was not stored, or its outcome is unknown (``may_have_been_applied``).
     """
     transport = transport.start_deadline()
     warn_of_lost_keys(transport, capabilities, conversation["messages"])
@@ -53,10 +53,8 @@ def create_conversation(
             capabilities.reject_mcp_key(mcp_key)
             reason = error.message
     else:
-        reason = "the MCP tools refused the key before"
-    result = (
-        "10 is set by pinning it instead" if importance == PINNED_IMPORTANCE else "it is stored with the default of 5"
-    )
+        reason = "the MCP tools rejected the key before"
+    result = "it is pinned instead, which sets 10" if importance == PINNED_IMPORTANCE else "has the default of 5"
     warn_user(f"importance_score={importance} cannot be stored: {reason}. The conversation is stored, and {result}.")
     return _create_by_rest(transport, capabilities, conversation, drop_images)
 
@@ -109,10 +107,10 @@ def store(
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         endpoint: The REST route, or the MCP tool.
         body: Label, folder, messages, and importance if the endpoint supports it.
-        drop_images: Whether an image that is part of a message may be lost (D4).
+        drop_images: Whether to drop images that are part of a message (D4).
 
     Raises:
         SekhaValidationError: An image would be lost; nothing was stored.
@@ -130,7 +128,7 @@ def store(
 
 
 def _send_write(transport: Transport, capabilities: Capabilities, request: Request[T]) -> T:
-    """Send a write. If others are in its way, ask the server first whether it needs them to wait (D52, D65)."""
+    """Send a write. If it would have to wait for others, check first whether the server requires this (D52, D65)."""
     transport, features = transport.start_deadline(), capabilities.features
     if features is None:
         try:

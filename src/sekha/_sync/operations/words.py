@@ -1,6 +1,6 @@
 # Generated from src/sekha/_async/operations/words.py: do not edit.
 # To change it, edit that file, then run: python tools/unasync.py
-"""The half of a hybrid search that finds messages by their words."""
+"""The full-text part of a hybrid search."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ from .pagination import MAX_PARALLEL, PAGE_SIZE, ConversationIterator
 
 
 class WordSearch:
-    """Adds what a full-text search finds to the results of a search by meaning.
+    """Adds results of a full-text search to the results of a search by meaning.
 
-    The words are searched once, however often the results by meaning are requested. The place of a conversation is
-    known from a result of it, or looked up: up to ten with a request each, more in the list of conversations.
+    The full-text search is made once, however often the results by meaning are requested. Label and folder of a
+    conversation are taken from its results, or looked up: up to ten with a request each, more in the list of
+    conversations.
 
     Args:
         transport: The transport of the controller.
-        capabilities: What is known of the controller.
+        capabilities: The known capabilities of the controller.
         search: The search.
         conversations: All conversations by id, if they were requested.
 
     Attributes:
-        error: Why the full-text search failed, if it did.
-        is_cut: Whether messages with the words may be missing: too many have them, or too many conversations would
-            have to be looked up.
+        error: The error of the full-text search, if it failed.
+        is_cut: Whether messages with the words may be missing: too many match, or too many conversations would have to
+            be looked up.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class WordSearch:
             self._rows = rank_rows(self._search.query, self._fetch_rows())
         for result in by_meaning:
             self._places[result["conversation_id"]] = result["label"], result["folder"]
-        if (view := self._search.conditions.view) is not None:  # others' results give no score to what is inside
+        if (
+            view := self._search.conditions.view
+        ) is not None:  # results outside the view must not affect the scores inside
             by_meaning = [result for result in by_meaning if view.contains(result["folder"])]
         fused = self._fuse(by_meaning)
         ids = lookups(fused, self._search)
@@ -76,7 +79,7 @@ class WordSearch:
         return fuse(by_meaning, self._rows or {}, self._places, self._search.min_score)
 
     def _fetch_rows(self) -> list[Message]:
-        """Return the messages with any of the words; if there are too many, those with all of them as well."""
+        """Return the messages with any of the words; if there are too many, also those with all of them."""
         words = significant_words(self._search.query)
         if not words:
             return []
@@ -102,7 +105,7 @@ class WordSearch:
         return page["results"]
 
     def _request_more_rows(self, query: str, rows: list[Message]) -> list[Message]:
-        """Return more rows than these; these, if the answer would be too long."""
+        """Return more rows than these; the same rows if the response would be too long."""
         try:
             return self._request_rows(query, MAX_SEARCH_SIZE)
         except SekhaDecodeError as error:
@@ -111,7 +114,7 @@ class WordSearch:
             return rows
 
     def _find_places(self, ids: Sequence[str]) -> None:
-        """Look up where conversations are, with ten requests at most in the whole search."""
+        """Look up label and folder of conversations, with at most ten requests in the whole search."""
         if len(ids) <= self._lookups_left:
             self._lookups_left -= len(ids)
             self._places.update(zip(ids, gather([self._look_up(id) for id in ids], MAX_PARALLEL)))
@@ -138,4 +141,6 @@ class WordSearch:
 
     def _warn(self) -> None:
         if self._capabilities.note_warning("words were not searched"):
-            warn_user(f"a hybrid search found results by meaning only, since the full-text search failed: {self.error}")
+            warn_user(
+                f"a hybrid search returned results by meaning only, since the full-text search failed: {self.error}"
+            )

@@ -138,9 +138,9 @@ def test_the_checks_of_a_bridge_are_its_providers(name: str, status: str, checks
 
 def test_an_answer_that_only_looks_like_a_summary_or_a_score_is_an_error() -> None:
     body = {"conversation_id": "x", "level": "daily", "summary": "3 messages (LLM offline) ", "generated_at": "t"}
-    with pytest.raises(SekhaServerError, match="model behind the controller is down"):
+    with pytest.raises(SekhaServerError, match="model of the controller is down"):
         parse(endpoints.SUMMARIZE, answer(body))
-    with pytest.raises(SekhaServerError, match="model behind the bridge is down"):
+    with pytest.raises(SekhaServerError, match="model of the bridge is down"):
         parse(endpoints.SCORE, recorded("breaker_open_score", "bridge").answer)
 
 

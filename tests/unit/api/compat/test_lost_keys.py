@@ -54,11 +54,11 @@ def test_each_key_is_warned_of_once_and_twenty_at_most() -> None:
 @pytest.mark.parametrize(
     ("features", "words"),
     [
-        (None, "'x' of messages may be lost: the server could not be asked whether it keeps it"),
-        (Features(), "'x' of messages is lost: this server keeps only role and content"),
+        (None, "'x' of messages may be lost: it is unknown whether the server stores it"),
+        (Features(), "'x' of messages is lost: this server stores only role and content"),
         (
             Features(keeps=frozenset({"timestamp", "name"})),
-            "'x' of messages is lost: this server keeps only role, content, name and timestamp",
+            "'x' of messages is lost: this server stores only role, content, name and timestamp",
         ),
     ],
 )

@@ -1,0 +1,93 @@
+"""Docstrings as the site reads them: ``Returns`` is one item with all of its words, and no number is private."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Tuple
+
+import pytest
+
+from support.packages import require_packages
+
+require_packages("docs", "griffe")
+
+import griffe  # noqa: E402 - not installed everywhere
+
+ROOT = Path(__file__).parents[2]
+PRIVATE_NUMBER = re.compile(r"\b[DWCA]\d{1,3}\b")
+"""Numbers of decisions and promises, which are for contributors."""
+MODULES = [
+    "sekha",
+    *(f"sekha.{name}" for name in ("config", "errors", "events", "exports", "gates", "memory", "testing")),
+    *(f"sekha.{name}" for name in ("type_guards", "types")),
+]
+
+
+def site_options() -> Dict[str, bool]:
+    """The options for ``Returns`` with which the site parses docstrings."""
+    text = (ROOT / "mkdocs.yml").read_text("utf-8")
+    return {name: value == "true" for name, value in re.findall(r"^ +(returns_\w+): (true|false)$", text, re.MULTILINE)}
+
+
+def documented(owner: griffe.Object) -> Iterator[griffe.Object]:
+    """All objects with a docstring that are neither private nor members of something private; modules may be."""
+    for member in owner.members.values():
+        if member.is_alias:
+            continue
+        assert isinstance(member, griffe.Object)
+        if member.is_module or not member.name.startswith("_"):
+            if member.docstring is not None and not member.is_module:
+                yield member
+            yield from documented(member)
+
+
+OBJECTS: List[griffe.Object] = sorted(
+    documented(griffe.load("sekha", search_paths=[str(ROOT / "src")])),  # type: ignore[arg-type] # a package is one
+    key=lambda item: item.path,
+)
+RETURNING: List[Tuple[str, griffe.Object]] = [
+    (item.path, item)
+    for item in OBJECTS
+    if item.is_function and item.docstring and "\nReturns:\n" in item.docstring.value
+]
+
+
+def test_enough_is_looked_at() -> None:
+    assert len(RETURNING) > 100
+
+
+@pytest.mark.parametrize("item", [item for _, item in RETURNING], ids=[path for path, _ in RETURNING])
+def test_what_is_returned_is_one_item(item: griffe.Object) -> None:
+    assert item.docstring is not None
+    sections: Any = item.docstring.parse("google", **site_options())
+    (returned,) = [section for section in sections if section.kind.value == "returns"]
+    (only,) = returned.value
+    written = item.docstring.value.partition("\nReturns:\n")[2].partition("\n\n")[0]
+    assert not only.name
+    assert only.description.split()[:5] == written.split()[:5]
+
+
+def public_docstrings() -> Iterator[Tuple[str, str]]:
+    """The docstrings of what the public modules export, and of its public methods."""
+    for name in MODULES:
+        module = import_module(name)
+        for exported in module.__all__:
+            thing = getattr(module, exported)
+            yield f"{name}.{exported}", inspect.getdoc(thing) or ""
+            if inspect.isclass(thing):
+                for method, value in inspect.getmembers(thing):
+                    if not method.startswith("_"):
+                        yield f"{name}.{exported}.{method}", inspect.getdoc(value) or ""
+
+
+def test_no_private_numbers() -> None:
+    found = [name for name, text in public_docstrings() if PRIVATE_NUMBER.search(text)]
+    assert found == []
+
+
+def test_a_failure_is_explained() -> None:
+    found = [name for name, text in public_docstrings() if re.search(r"\w+Error: It failed\b", text)]
+    assert found == []
