@@ -84,6 +84,7 @@ def address(file: str) -> str:
 
 def first_sentence(text: str) -> str:
     """Return the first sentence of a page as plain text: of its first paragraph that is no title, table or code."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)  # what the page says to the search
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"^(`{3,}|~{3,}).*?^\1", "", text, flags=re.DOTALL | re.MULTILINE)
     for paragraph in re.split(r"\n\s*\n", text):

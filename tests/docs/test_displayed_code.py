@@ -21,25 +21,6 @@ PAGES = [
 ]
 MODULES = [path for path in sorted((ROOT / "src").rglob("*.py")) if "_sync" not in path.parts]  # which is generated
 
-TOO_WIDE: List[str] = [
-    # Errors, contributing
-    "docs/contributing/architecture.md",
-    "docs/contributing/benchmarks.md",
-    # Guides: import to logging; settings; help
-    # Integrations, frameworks, command line
-    # Command line, local server, exports, testing
-    "src/sekha/exports/_notes.py",
-    "src/sekha/testing/_clock.py",
-    "src/sekha/testing/_scripted.py",
-]
-"""Files with lines that are still too long. Remove a file as soon as it is done."""
-UNMARKED: List[str] = [
-    # Errors, contributing
-    # Guides: import to logging; settings; help
-    # Integrations, frameworks, command line
-]
-"""Files with async examples that are neither a program nor marked for the REPL. Remove a file as soon as it is done."""
-
 
 def texts_of(path: Path) -> Iterator[Tuple[int, str]]:
     """The texts of a file, each with its line: a page is one, a module has its docstrings."""
@@ -95,8 +76,7 @@ def test_code_is_no_wider_than_its_column(name: str) -> None:
         for fence in fences_of(text)
         for number, line in long_lines(fence)
     ]
-    assert name in TOO_WIDE or wide == []
-    assert name not in TOO_WIDE or wide, "it is done: remove it from TOO_WIDE"
+    assert wide == []
 
 
 @pytest.mark.parametrize("name", CODE)
@@ -107,8 +87,7 @@ def test_async_code_is_a_program_or_marked_for_the_repl(name: str) -> None:
         for block in blocks_of(text, name, first)
         if is_pasted_in_vain(block)
     ]
-    assert name in UNMARKED or unmarked == []
-    assert name not in UNMARKED or unmarked, "it is done: remove it from UNMARKED"
+    assert unmarked == []
 
 
 @pytest.mark.parametrize("name", CODE)
@@ -122,10 +101,6 @@ def test_code_for_the_repl_can_be_pasted(name: str) -> None:
         if line is not None
     }
     assert rejected == {}
-
-
-def test_files_that_are_not_done_are_there() -> None:
-    assert [name for name in (*TOO_WIDE, *UNMARKED) if name not in CODE] == []
 
 
 FENCED = """\

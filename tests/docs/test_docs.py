@@ -188,7 +188,7 @@ def options_of(command: str) -> Dict[str, Any]:
 def test_every_command_and_its_options_are_described() -> None:
     pages = {command: page("docs/command-line.md") for command in COMMANDS}
     pages.update(dict.fromkeys(("demo", "serve"), page("docs/get-started/local-server.md")))
-    table = rows("docs/command-line.md", "# Command line")
+    table = rows("docs/command-line.md", "# Command line (CLI)")
     assert [code_in(cell) for cell in table] == [{f"sekha {command}"} for command in COMMANDS]
     for command, text in pages.items():
         assert f"\n## `sekha {command}`\n" in text

@@ -1,4 +1,4 @@
-"""Failed attempts, as docs/guides/errors.md has them: the faults, and how often each is followed by another."""
+"""Failed attempts, as docs/guides/retries.md has them: the faults, and how often each is followed by another."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ UNREACHABLE: Dict[str, Type[SekhaError]] = {
     "pool timeout": SekhaTimeoutError,
 }
 
-# Requests with max_retries 0, 1 and 3, as docs/guides/errors.md has them under "What is repeated".
+# Requests with max_retries 0, 1 and 3, as docs/guides/retries.md has them under "What is retried".
 AGAIN, ONCE_MORE, NEVER = (1, 2, 4), (1, 2, 2), (1, 1, 1)
 CLASSES = ("YES", "ONCE", "NO")
 DOCUMENTED: Dict[str, Tuple[Tuple[int, int, int], ...]] = {

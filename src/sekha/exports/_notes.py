@@ -218,7 +218,7 @@ def read_notes(
         Path("garden").mkdir()
         Path("garden/tomatoes.md").write_text("# Tomatoes")
         for note in read_notes("garden"):
-            print(note)  # {'label': 'Tomatoes', 'folder': 'notes', 'messages': [{'role': 'user', <...>}]}
+            print(note["label"], note["folder"])  # Tomatoes notes
         ```
     """
     return _iterate(NoteReader(check_path(path), check_folder(folder), split))

@@ -91,7 +91,8 @@ def use_clock(client: SupportsClock, clock: Clock) -> None:
         from sekha.testing import FakeClock, use_clock
 
         clock = FakeClock()
-        with SekhaClient(controller_url=controller_url, api_key="sk-your-api-key", rate_limit_requests=1) as patient:
+        limited = {"controller_url": controller_url, "rate_limit_requests": 1}
+        with SekhaClient(api_key="sk-your-api-key", **limited) as patient:
             use_clock(patient, clock)
             patient.controller.count_conversations()
             patient.controller.count_conversations()  # waits for a minute, on the clock

@@ -112,7 +112,8 @@ class ScriptedSekha(ProcessBound):
         with ScriptedSekha() as sekha, sekha.client() as client:
             sekha.fail("POST /api/v1/conversations", cut_after_work())
             try:
-                client.controller.create_conversation(messages=[{"role": "user", "content": "Hello"}])
+                message = {"role": "user", "content": "Hello"}
+                client.controller.create_conversation(messages=[message])
             except SekhaConnectionError as error:
                 print(error.may_have_been_applied)  # True
             print(client.controller.count_conversations()["count"])  # 1
@@ -225,7 +226,7 @@ class ScriptedSekha(ProcessBound):
             from sekha.testing import ScriptedSekha, answer_with
 
             with ScriptedSekha() as sekha, sekha.client() as client:
-                overloaded = answer_with(503, {"error": "overloaded", "code": 503}, {"retry-after": "7"})
+                overloaded = answer_with(503, {"error": "overloaded"}, {"retry-after": "7"})
                 sekha.fail("GET /api/v1/conversations/count", overloaded, times=2)
                 print(client.controller.count_conversations()["count"])  # 0
                 print(len(sekha.requests), sekha.clock.waits)  # 3 [7.0, 7.0]
