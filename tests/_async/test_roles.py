@@ -12,7 +12,7 @@ from support.facts import ID
 from support.server import FakeServer
 
 WRONG: Any = [{"role": "user", "content": "x"}, {"role": "ai", "content": "y"}]
-WORDS = r"messages\[1\].role: must be one of system, user, assistant, function, tool, and not 'ai'"
+WORDS = r"messages\[1\].role: must be one of system, user, assistant, function, tool, not 'ai'"
 
 
 async def test_a_role_that_is_none_is_refused_by_all_that_store(client: AsyncSekhaClient, server: FakeServer) -> None:

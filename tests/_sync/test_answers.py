@@ -171,7 +171,7 @@ def test_a_204_has_no_body_whatever_stands_behind_it(
         with pytest.raises(SekhaDecodeError) as caught:
             client.controller.query("x")
         assert (caught.value.status_code, caught.value.body) == (204, "")
-        assert "no JSON" in caught.value.message
+        assert "not valid JSON" in caught.value.message
         assert "status 204, POST /api/v1/query" in str(caught.value)
         server.on(QUERY, answer(facts.hits()))
         assert (client.controller.query("x"))["results"] == []

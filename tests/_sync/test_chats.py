@@ -560,7 +560,7 @@ def test_a_model_can_answer_without_the_memory(
         getattr(client, workflow)("What now?", **options)
     assert bridge.connections == 0
     bridge.on(CHAT, STREAMED if workflow.startswith("stream") else answer(facts.COMPLETION))
-    with pytest.warns(SekhaWarning, match="without it") as warned:
+    with pytest.warns(SekhaWarning, match="without memories") as warned:
         text, memories, whole = ask(client, workflow, "What now?", on_memory_error="ignore", **options)
     assert (text, memories) == ("Hi there.", [])
     assert len(warned) == 1

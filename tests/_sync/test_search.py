@@ -129,7 +129,7 @@ def test_a_context_that_ten_thousand_hits_do_not_fill_says_so_once(
     client: SekhaClient, server: FakeServer
 ) -> None:
     server.on(QUERY, *[answer(facts.hits(*numbered(size, folder="/theirs"))) for size in (200, 2000, 10_000)])
-    with pytest.warns(SekhaWarning, match="context found 0 results, which do not fill its budget") as caught:
+    with pytest.warns(SekhaWarning, match="found only 0 results, which do not fill its budget") as caught:
         assert client.controller.assemble_context("???", folders=["/mine"]) == []
     assert caught[0].filename == __file__, "it points at the call"
 
