@@ -412,7 +412,7 @@ class ChatClientTests:
     async def test_what_is_not_covered_is_refused_before_anything_is_sent(self, world: World) -> None:
         client = world.client()
         manager = self.dialect.ask(self.dialect.raw(client).with_streaming_response, [user(FACT)])
-        with pytest.raises(SekhaValidationError, match=r"with_streaming_response.*covers"):
+        with pytest.raises(SekhaValidationError, match=r"with_streaming_response.*supports"):
             await settled(manager.__aenter__() if hasattr(manager, "__aenter__") else manager.__enter__())
         assert world.model.seen == []
 

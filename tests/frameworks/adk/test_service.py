@@ -117,7 +117,7 @@ async def test_without_the_key_of_the_mcp_tools_a_session_of_others_is_not_store
     options: Any = {name: value for name, value in sekha_0_1.options.items() if name != "mcp_api_key"}
     async with AsyncSekhaClient(**options) as poor:
         await SekhaMemoryService(poor).add_session_to_memory(session_of(SHIP))
-        with pytest.warns(SekhaWarning, match="not remembered: .* set SEKHA_MCP_API_KEY"):
+        with pytest.warns(SekhaWarning, match="the turn was not stored: .* set SEKHA_MCP_API_KEY"):
             await SekhaMemoryService(poor).add_session_to_memory(session_of(SHIP, "Noted."))
         assert (await poor.controller.count_conversations())["count"] == 1
 

@@ -83,10 +83,10 @@ async def test_arguments_that_cannot_be_used_are_refused(shop: Shop, options: An
 async def test_a_memory_that_is_down_is_reported(faulty: ScriptedSekha, faulty_shop: Shop) -> None:
     faulty.fail("POST /api/v1/query", answer_with(503, {"error": "down"}), times=None)
     faulty.fail("POST /api/v1/search/fts", answer_with(503, {"error": "down"}), times=None)
-    with pytest.warns(SekhaWarning, match="could not be asked"):
+    with pytest.warns(SekhaWarning, match="the memory search failed"):
         assert await SekhaRetriever(faulty_shop.memory()).aretrieve(ASKED) == []
     search = memory_tools(faulty_shop.memory())[0]
-    with pytest.warns(SekhaWarning, match="could not be asked"):
+    with pytest.warns(SekhaWarning, match="the memory search failed"):
         output = await search.acall(query="ships")  # type: ignore[attr-defined]  # it is an AsyncBaseTool
     assert (output.is_error, "could not be searched" in output.content) == (True, True)
 
