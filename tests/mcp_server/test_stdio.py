@@ -36,6 +36,7 @@ INITIALIZE = {
 }
 INITIALIZED = {"jsonrpc": "2.0", "method": "notifications/initialized"}
 WAIT = 60
+WAITING = b"sekha mcp: waiting for a client on standard input; Ctrl-C stops the server\n"
 
 
 def call(number: int, tool: str, **arguments: Any) -> Dict[str, Any]:
@@ -316,12 +317,10 @@ def test_somebody_who_types_the_command_is_told_what_it_waits_for(sekha: LocalSe
         streams: Any = {"stdin": theirs, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         with subprocess.Popen(command, env=environment(sekha.options), **streams) as process:
             assert process.stderr is not None
-            assert process.stderr.readline() == (
-                b"sekha mcp: waiting for a client at the standard input; Ctrl-C stops it\n"
-            )
+            line = process.stderr.readline()
             process.terminate()
             out, err = process.communicate(timeout=WAIT)
-        assert (out, err) == (b"", b"")
+        assert (line, out, err) == (WAITING, b"", b"")
     finally:
         os.close(ours)
         os.close(theirs)

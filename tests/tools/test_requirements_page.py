@@ -127,6 +127,8 @@ def test_the_table_says_of_every_endpoint_what_the_decisions_say() -> None:
             found[name] = verdicts
     expected: Dict[str, List[str]] = {}
     for row in ENDPOINTS:
+        if row.name == "health":
+            continue
         failed = "no" if row.service.value == "bridge" else None  # D56
         expected[f"{row.service.value}.{row.name}"] = {
             RetryIfUnknown.YES: ["retry", "retry", failed or "retry", failed or "retry"],

@@ -35,7 +35,7 @@ class AsyncFolderClient(AsyncServiceClient):
     def in_folder(self, folder: str, *segments: str) -> Self:
         """Return a view of this client that is restricted to a folder and its subfolders.
 
-        No request is made, and closing the view closes nothing. The guide "One memory per user" describes the
+        No request is made, and closing the view closes nothing. The guide "Users and folders" describes the
         guarantees, the unsupported methods, and the cost of each call.
 
         Args:

@@ -171,8 +171,8 @@ class SekhaClient(Workflows):
         """Return a view of this client that is restricted to a folder and its subfolders: one user's memory.
 
         No request is made, and closing the view closes nothing. The view stores conversations in its folder, searches
-        and lists only this folder, and treats the ID of any other conversation as unknown. The guide "One memory per
-        user" describes the guarantees, the unsupported methods, and the cost of each call.
+        and lists only this folder, and treats the ID of any other conversation as unknown. The guide "Users and
+        folders" describes the guarantees, the unsupported methods, and the cost of each call.
 
         Args:
             folder: A folder below ``/``; in a view, below the folder of the view. It is not normalized: an empty name,
