@@ -247,9 +247,9 @@ def test_a_placeholder_that_the_client_has_left_is_no_key(
     assert main(["mcp"]) == USAGE
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert f"{name} is still a placeholder" in shown.err
-    assert f"set {name} where the client is started" in shown.err
-    assert "`is still a placeholder`" in page("mcp-clients")
+    assert f"{name} is a placeholder" in shown.err
+    assert f"set {name} in the client's environment" in shown.err
+    assert "`is a placeholder`" in page("mcp-clients")
 
 
 @pytest.mark.slow
