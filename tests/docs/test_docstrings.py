@@ -91,3 +91,27 @@ def test_no_private_numbers() -> None:
 def test_a_failure_is_explained() -> None:
     found = [name for name, text in public_docstrings() if re.search(r"\w+Error: It failed\b", text)]
     assert found == []
+
+
+OTHER_WORDS = re.compile(
+    r"\b(flavou?rs?|repetitions?|misspelt|time stamps?|behaviours?|colours?|broken off|breaks off|hits?"
+    r"|an? (local |whole )?Sekha(?! (server|deployment|package)))\b",
+    re.IGNORECASE,
+)
+"""Words for which the field has others, which people search for: client type, retry, unknown, result, a Sekha server."""
+
+
+def prose(text: str) -> str:
+    """A text without its code."""
+    return re.sub(r"^( *)```.*?^\1```|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_words_are_those_of_the_field() -> None:
+    pages = [*(ROOT / "docs").rglob("*.md"), *(ROOT / name for name in ("README.md", "SECURITY.md", "CHANGELOG.md"))]
+    texts = {str(path): path.read_text("utf-8") for path in pages if "contributing" not in path.parts}
+    texts.update(public_docstrings())
+    found = {
+        name: words.group() for name, text in texts.items() for words in [OTHER_WORDS.search(prose(text))] if words
+    }
+    assert found == {}
+    assert OTHER_WORDS.search(prose("The flavour of `hits`"))
