@@ -95,10 +95,10 @@ def test_a_failure_is_explained() -> None:
 
 OTHER_WORDS = re.compile(
     r"\b(flavou?rs?|repetitions?|misspelt|time stamps?|behaviours?|colours?|broken off|breaks off|hits?"
-    r"|an? (local |whole )?Sekha(?! (server|deployment|package)))\b",
+    r"|an? (local |whole )?Sekha(?!\s+(server|deployment|package)))\b",
     re.IGNORECASE,
 )
-"""Words for which the field has others, which people search for: client type, retry, unknown, result, a Sekha server."""
+"""Words for which the field has others, by which people search: client type, retry, result, a Sekha server."""
 
 
 def prose(text: str) -> str:
