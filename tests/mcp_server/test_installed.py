@@ -63,7 +63,7 @@ def test_a_python_that_is_too_old_for_mcp_is_named(tmp_path: Path, tmp_path_fact
     )
     assert done.returncode != 0
     assert done.stdout == ""
-    words = "needs Python 3.10 or later and the extra mcp"
+    words = "requires Python 3.10 or later and the extra mcp"
     assert words in done.stderr
     assert f"`{words}`" in (ROOT / "docs" / "integrations" / "mcp-clients.md").read_text("utf-8")
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
