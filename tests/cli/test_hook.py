@@ -133,23 +133,16 @@ def line(session: str, number: int, role: str, content: object, cwd: str = "/x",
     }  # fmt: skip
 
 
-@pytest.fixture(params=["documented", "controller-0.1"])
-def server(request: pytest.FixtureRequest) -> LocalSekha:
-    """A server with nothing in it, of both kinds."""
-    found: LocalSekha = request.getfixturevalue("sekha" if request.param == "documented" else "sekha_0_1")
-    return found
-
-
 @pytest.fixture
-def memory(server: LocalSekha) -> Iterator[SekhaClient]:
+def memory(any_sekha: LocalSekha) -> Iterator[SekhaClient]:
     """Looks into what is stored."""
-    with SekhaClient(**server.options) as client:
+    with SekhaClient(**any_sekha.options) as client:
         yield client
 
 
 @pytest.fixture
-def agent(tmp_path: Path, server: LocalSekha, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Agent:
-    return Agent(tmp_path, server.options, monkeypatch, capsys)
+def agent(tmp_path: Path, any_sekha: LocalSekha, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Agent:
+    return Agent(tmp_path, any_sekha.options, monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -331,10 +324,10 @@ def test_a_branch_that_was_left_stays_and_the_new_one_is_added(agent: Agent, mem
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
 def test_a_process_that_is_killed_loses_nothing_and_the_next_one_stores_nothing_twice(
-    agent: Agent, server: LocalSekha, memory: SekhaClient
+    agent: Agent, any_sekha: LocalSekha, memory: SekhaClient
 ) -> None:
     agent.says("s1", "one", "two", "three", "four")
-    with ScriptedSekha(server) as scripted:
+    with ScriptedSekha(any_sekha) as scripted:
         scripted.fail("POST /api/v1/conversations", hold())
         command, environment = python(*RUN, "remember", "--wait")
         through = {**environment, **agent.variables, **settings(scripted.options)}
@@ -356,9 +349,9 @@ def test_a_process_that_is_killed_loses_nothing_and_the_next_one_stores_nothing_
 
 
 @pytest.mark.slow
-def test_what_may_have_been_stored_is_looked_up(agent: Agent, server: LocalSekha, memory: SekhaClient) -> None:
+def test_what_may_have_been_stored_is_looked_up(agent: Agent, any_sekha: LocalSekha, memory: SekhaClient) -> None:
     agent.says("s1", "one", "two")
-    with ScriptedSekha(server) as scripted:
+    with ScriptedSekha(any_sekha) as scripted:
         agent.variables.update(settings(scripted.options))
         scripted.fail("POST /api/v1/conversations", cut_after_work())
         first = agent.remember("s1")
@@ -368,9 +361,9 @@ def test_what_may_have_been_stored_is_looked_up(agent: Agent, server: LocalSekha
     assert stored(memory) == ["one", "two"]
 
 
-def test_a_memory_that_refuses_gets_it_later(agent: Agent, server: LocalSekha, memory: SekhaClient) -> None:
+def test_a_memory_that_refuses_gets_it_later(agent: Agent, any_sekha: LocalSekha, memory: SekhaClient) -> None:
     agent.says("s1", "one")
-    with ScriptedSekha(server) as scripted:
+    with ScriptedSekha(any_sekha) as scripted:
         agent.variables.update(settings(scripted.options))
         scripted.fail("GET /health", answer_with(401, {"error": "Unauthorized"}))
         refused = agent.remember("s1")
@@ -475,8 +468,8 @@ def test_the_key_is_missing(verb: str, alone: Agent) -> None:
     assert "env_file: there is no file gone.env" in done.err
 
 
-def test_a_memory_that_does_not_answer_is_waited_for_three_seconds_at_most(agent: Agent, server: LocalSekha) -> None:
-    with ScriptedSekha(server) as scripted:
+def test_a_memory_that_does_not_answer_is_waited_for_three_seconds_at_most(agent: Agent, any_sekha: LocalSekha) -> None:
+    with ScriptedSekha(any_sekha) as scripted:
         scripted.fail("POST /api/v1/query", hold())
         agent.variables.update(settings(scripted.options), SEKHA_TIMEOUT="60")
         done = agent.process("recall", data=agent.input("s1", "When do we ship?"))
