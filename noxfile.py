@@ -21,11 +21,10 @@ nox.options.sessions = ["fast", "lint", "types"]
 FAST = ("-m", "not slow", "tests/unit", "tests/_sync")
 LOWEST = ("tests/unit", "tests/_async", "tests/_sync", "tests/local", "tests/cli")
 GENERATORS = ("unasync", "requirements", "method_index", "llms", "extras", "badges")
-NO_ADVERTISEMENT = {"NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
-"""Plugins of mkdocs print warnings about its future, which are no faults of our pages."""
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "tools"))
 INTEGRATIONS = importlib.import_module("extras").load(ROOT)
+MKDOCS_ENVIRONMENT = importlib.import_module("pages").MKDOCS_ENVIRONMENT
 EXAMPLES = [f"tests/docs/test_code_blocks.py::{name}" for name in ("test_documentation", "test_every_docstring_runs")]
 
 
@@ -85,7 +84,7 @@ def generate(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation in site/; a warning is an error."""
     install(session, "docs")
-    session.run("mkdocs", "build", "--strict", silent=True, env=NO_ADVERTISEMENT)
+    session.run("mkdocs", "build", "--strict", silent=True, env=MKDOCS_ENVIRONMENT)
 
 
 @nox.session(python="3.9", reuse_venv=False)  # an installed package would not be replaced by an older one

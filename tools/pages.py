@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Optional
 
 ROOT = Path(__file__).resolve().parents[1]
+MKDOCS_ENVIRONMENT = {"NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
+"""Plugins of mkdocs print warnings about its future, which are no faults of our pages."""
 
 
 def run(

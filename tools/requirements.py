@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from pages import ROOT, run_all
 
-PAGE = "docs/contributing/promises.md"
+PROMISES = "docs/contributing/promises.md"
 RETRIES = "docs/guides/retries.md"
 TWINS = "_sync"
 """The tree of generated tests: they have the names of their sources."""
@@ -164,10 +164,10 @@ def with_table(page: str, table: str) -> str:
 
 def rendered(root: Path) -> dict[str, str]:
     """Return the pages as they have to be."""
-    promises_page = (root / PAGE).read_text(encoding="utf-8")
+    promises_page = (root / PROMISES).read_text(encoding="utf-8")
     retries_page = (root / RETRIES).read_text(encoding="utf-8")
     return {
-        PAGE: with_tests(promises_page, tests_by_id(root)),
+        PROMISES: with_tests(promises_page, tests_by_id(root)),
         RETRIES: with_table(retries_page, retry_table()),
     }
 

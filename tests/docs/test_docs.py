@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict, Set
 
@@ -18,6 +19,7 @@ from sekha.cli import COMMANDS
 from sekha.cli.app import program
 from sekha.cli.exits import MEANINGS
 from support.integrations import load
+from support.prose import MODULES, public_docstrings, without_blocks
 
 ROOT = Path(__file__).parents[2]
 MAIN_JOB = 'pip install -e ".[cli,local]" && sekha demo'
@@ -239,6 +241,10 @@ def test_the_reference_has_every_type_once() -> None:
     assert [list(one.split(", ")) for one in listed] == [sorted(one.split(", ")) for one in listed]
 
 
+PRIVATE_NUMBER = re.compile(r"\b[DWCA]\d{1,3}\b")
+"""Numbers of decisions and promises, which are for contributors."""
+
+
 def cited(text: str) -> Set[str]:
     """Words that may be private: numbers such as D1, others such as C1 in brackets or a cell, and names of tests."""
     brackets = re.findall(r"[(|,] *[A-Z]\d+(?=[),| ])", text)
@@ -263,13 +269,13 @@ def test_pages_for_users_have_no_private_names() -> None:
     private = private_names()
     for path in [*pages, ROOT / "README.md", ROOT / "SECURITY.md"]:
         if "contributing" not in path.parts:
-            text = re.sub(r"^( *)```.*?^\1```", "", path.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
-            assert private & cited(text) == set(), path
+            assert private & cited(without_blocks(path.read_text("utf-8"))) == set(), path
 
 
 def test_public_docstrings_have_no_private_names() -> None:
-    public = [getattr(module, name) for module in (sekha, sekha.types, sekha.errors) for name in module.__all__]
+    public = [getattr(module, name) for module in map(import_module, MODULES) for name in module.__all__]
     members = [member for one in public if inspect.isclass(one) for member in vars(one).values()]
     docs = [inspect.getdoc(one) or "" for one in (*public, *members)]
     assert sum(map(bool, docs)) > 300
     assert private_names() & cited("\n".join(docs)) == set()
+    assert [name for name, text in public_docstrings() if PRIVATE_NUMBER.search(text)] == []

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
 
 from support.packages import require_packages
+from support.prose import prose, public_docstrings
 
 require_packages("docs", "griffe")
 
 import griffe  # noqa: E402 - not installed everywhere
 
 ROOT = Path(__file__).parents[2]
-PRIVATE_NUMBER = re.compile(r"\b[DWCA]\d{1,3}\b")
-"""Numbers of decisions and promises, which are for contributors."""
-MODULES = [
-    "sekha",
-    *(f"sekha.{name}" for name in ("config", "errors", "events", "exports", "gates", "memory", "testing")),
-    *(f"sekha.{name}" for name in ("type_guards", "types")),
-]
 
 
 def site_options() -> Dict[str, bool]:
@@ -70,24 +62,6 @@ def test_what_is_returned_is_one_item(item: griffe.Object) -> None:
     assert only.description.split()[:5] == written.split()[:5]
 
 
-def public_docstrings() -> Iterator[Tuple[str, str]]:
-    """The docstrings of what the public modules export, and of its public methods."""
-    for name in MODULES:
-        module = import_module(name)
-        for exported in module.__all__:
-            thing = getattr(module, exported)
-            yield f"{name}.{exported}", inspect.getdoc(thing) or ""
-            if inspect.isclass(thing):
-                for method, value in inspect.getmembers(thing):
-                    if not method.startswith("_"):
-                        yield f"{name}.{exported}.{method}", inspect.getdoc(value) or ""
-
-
-def test_no_private_numbers() -> None:
-    found = [name for name, text in public_docstrings() if PRIVATE_NUMBER.search(text)]
-    assert found == []
-
-
 def test_a_failure_is_explained() -> None:
     found = [name for name, text in public_docstrings() if re.search(r"\w+Error: It failed\b", text)]
     assert found == []
@@ -99,11 +73,6 @@ OTHER_WORDS = re.compile(
     re.IGNORECASE,
 )
 """Words for which the field has others, by which people search: client type, retry, result, a Sekha server."""
-
-
-def prose(text: str) -> str:
-    """A text without its code."""
-    return re.sub(r"^( *)```.*?^\1```|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def test_the_words_are_those_of_the_field() -> None:

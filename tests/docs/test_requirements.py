@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 tool: Any = importlib.import_module("requirements")
 sys.path.pop(0)
 
-PAGE = (ROOT / tool.PAGE).read_text("utf-8")
+PAGE = (ROOT / tool.PROMISES).read_text("utf-8")
 SECTIONS = {
     "Correctness": [f"C{number}" for number in range(1, 14)],
     "Reliability": [f"R{number}" for number in range(1, 17)],

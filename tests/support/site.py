@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -14,8 +15,9 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 from urllib.parse import unquote, urljoin, urlsplit
 
 ROOT = Path(__file__).parents[2]
-QUIET = {"NO_MKDOCS_2_WARNING": "1", "DISABLE_MKDOCS_2_WARNING": "true"}
-"""Plugins print warnings about the future of mkdocs; noxfile.py has the same."""
+sys.path.insert(0, str(ROOT / "tools"))
+QUIET: Dict[str, str] = importlib.import_module("pages").MKDOCS_ENVIRONMENT
+sys.path.pop(0)
 _LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
 _NOT_LOADED = {"canonical", "prev", "next", "alternate", "edit"}
 
